@@ -1,0 +1,15 @@
+"""The platform's own event types, of all features together.
+
+It imports nothing but the features' pure `events` modules, so it may be imported wherever those may.
+"""
+
+from __future__ import annotations
+
+from heliograph.access_codes import events as access_codes
+from heliograph.catalog import events as catalog
+from heliograph.catalog.definition import Catalog
+from heliograph.eventlog import events as eventlog
+from heliograph.provisioning import events as provisioning
+from heliograph.tenancy import events as tenancy
+
+SYSTEM = Catalog(eventlog.EVENTS + tenancy.EVENTS + catalog.EVENTS + provisioning.EVENTS + access_codes.EVENTS)

@@ -1,0 +1,312 @@
+"""The log's tables: append in order, remember what was already seen, fetch by place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from heliograph.eventlog.model import Event, Prepared, Receipt, decode_envelope, key_of
+from heliograph.storage.engine import Row, Table, Transaction
+from heliograph.tenancy.model import Scope
+
+EVENT = Table(
+    "event",
+    {
+        "tenant_id": "bigint", "seq": "bigint", "recorded_at": "bigint", "id_key": "bigint", "occurred_at": "bigint",
+        "grade": "bigint", "code": "bigint", "type_key": "bigint", "target_type_key": "bigint",
+        "target_id_key": "bigint", "actor_key": "bigint", "related": "bigint", "envelope": "bytes",
+    },
+)  # fmt: skip
+PAYLOAD = Table("payload", {"tenant_id": "bigint", "seq": "bigint", "salt": "bytes", "content": "bytes"})
+DEDUP = Table(
+    "dedup",
+    {"tenant_id": "bigint", "identity": "bytes", "fingerprint": "bytes", "receipt": "bytes", "stored_at": "bigint"},
+)
+
+_ADVANCE_HEAD = """
+    update head set next_seq = next_seq + :count,
+        last_recorded_at = case when last_recorded_at < :now then :now else last_recorded_at + 1 end + :count - 1
+    where tenant_id = :tenant_id
+    returning next_seq - :count, last_recorded_at - :count + 1
+"""
+
+# PostgreSQL does in one round trip what SQLite does in three calls without any.
+_APPEND_IN_ONE_STATEMENT = f"""
+    with place (seq, recorded_at) as ({_ADVANCE_HEAD}
+    ), incoming as (
+        select * from unnest(
+            cast(:id_key as bigint[]), cast(:occurred_at as bigint[]), cast(:grade as bigint[]),
+            cast(:code as bigint[]), cast(:type_key as bigint[]), cast(:target_type_key as bigint[]),
+            cast(:target_id_key as bigint[]), cast(:actor_key as bigint[]), cast(:related as bigint[]),
+            cast(:envelope as bytea[]), cast(:salt as bytea[]), cast(:payload as bytea[])
+        ) with ordinality as r (id_key, occurred_at, grade, code, type_key, target_type_key, target_id_key,
+            actor_key, related, envelope, salt, payload, n)
+    ), stored as (
+        insert into event (tenant_id, seq, recorded_at, id_key, occurred_at, grade, code, type_key, target_type_key,
+            target_id_key, actor_key, related, envelope)
+        select :tenant_id, place.seq + n - 1, place.recorded_at + n - 1, id_key, occurred_at, grade, code, type_key,
+            target_type_key, target_id_key, actor_key, related, envelope
+        from incoming, place order by n
+    ), stored_payloads as (
+        insert into payload (tenant_id, seq, salt, content)
+        select :tenant_id, place.seq + n - 1, salt, payload from incoming, place order by n
+    )
+    select seq, recorded_at from place
+"""
+_COLUMNS = ("id_key", "occurred_at", "grade", "code", "type_key", "target_type_key", "target_id_key", "actor_key",
+            "related", "envelope", "salt", "payload")  # fmt: skip
+
+
+class Remembered(msgspec.Struct, frozen=True):
+    """What the log answered to an earlier request with the same identity."""
+
+    fingerprint: bytes
+    receipt: bytes
+
+
+def open_log(tx: Transaction, scope: Scope) -> None:
+    """Give a new tenant its log; every follower starts at its beginning."""
+    tx.run(
+        "insert into head (tenant_id, next_seq, last_recorded_at) values (:tenant_id, 0, 0)",
+        tenant_id=scope.tenant_id,
+    )
+
+
+def lock_heads(tx: Transaction, tenant_ids: Sequence[int]) -> None:
+    """Lock the logs of several tenants in one order, so that two transactions never wait for each other."""
+    if tx.dialect == "postgres":
+        for tenant_id in tenant_ids:
+            tx.one("select 1 from head where tenant_id = :tenant_id for update", tenant_id=tenant_id)
+
+
+def reserve(tx: Transaction, scope: Scope, count: int) -> tuple[int, int]:
+    """Take the next `count` places; return the first seq and its recordedAt, the others follow in steps of one."""
+    row = tx.one(_ADVANCE_HEAD, tenant_id=scope.tenant_id, count=count, now=tx.now)
+    if row is None:
+        raise LookupError(f"tenant {scope.tenant_id} has no log")
+    return row[0], row[1]
+
+
+def place(tx: Transaction, scope: Scope, seq: int, recorded_at: int, events: Sequence[Prepared]) -> None:
+    """Write events into places that `reserve` gave."""
+    tenant_id = scope.tenant_id
+    tx.insert(
+        EVENT,
+        [
+            (tenant_id, seq + n, recorded_at + n, e.id_key, e.occurred_at, e.grade, e.code, e.type_key,
+             e.target_type_key, e.target_id_key, e.actor_key, e.related, e.envelope)
+            for n, e in enumerate(events)
+        ],
+    )  # fmt: skip
+    tx.insert(PAYLOAD, [(tenant_id, seq + n, e.salt, e.payload) for n, e in enumerate(events)])
+
+
+def append(tx: Transaction, scope: Scope, events: Sequence[Prepared]) -> list[Receipt]:
+    """Put events at the end of the tenant's log, in their order.
+
+    `seq` rises by one without gaps and `recordedAt` by at least one microsecond, whatever the clock does.
+    """
+    if tx.dialect == "postgres":
+        columns = {name: [getattr(event, name) for event in events] for name in _COLUMNS}
+        row = tx.one(_APPEND_IN_ONE_STATEMENT, tenant_id=scope.tenant_id, count=len(events), now=tx.now, **columns)
+        if row is None:
+            raise LookupError(f"tenant {scope.tenant_id} has no log")
+        seq, recorded_at = row
+    else:
+        seq, recorded_at = reserve(tx, scope, len(events))
+        place(tx, scope, seq, recorded_at, events)
+    return [Receipt(event.id, seq + n, recorded_at + n) for n, event in enumerate(events)]
+
+
+def head_of(tx: Transaction, scope: Scope) -> int:
+    """Return the seq that the next event will have."""
+    row = tx.one("select next_seq from head where tenant_id = :tenant_id", tenant_id=scope.tenant_id)
+    return row[0] if row else 0
+
+
+def recorded_at(tx: Transaction, scope: Scope, seq: int) -> int:
+    """Return when the event at that place was recorded; 0 when there is none."""
+    row = tx.one(
+        "select recorded_at from event where tenant_id = :tenant_id and seq = :seq",
+        tenant_id=scope.tenant_id,
+        seq=seq,
+    )
+    return row[0] if row else 0
+
+
+# -- what was already seen ------------------------------------------------------------------------------------------
+
+
+def recall(tx: Transaction, scope: Scope, identities: Iterable[bytes]) -> dict[bytes, Remembered]:
+    """Find which identities the tenant has used before."""
+    found: dict[bytes, Remembered] = {}
+    for identity in identities:
+        row = tx.one(
+            "select fingerprint, receipt from dedup where tenant_id = :tenant_id and identity = :identity",
+            tenant_id=scope.tenant_id,
+            identity=identity,
+        )
+        if row:
+            found[identity] = Remembered(*row)
+    return found
+
+
+def remember(tx: Transaction, scope: Scope, entries: Sequence[tuple[bytes, bytes, bytes]]) -> None:
+    """Keep (identity, fingerprint, receipt) for repeats."""
+    tx.insert(DEDUP, [(scope.tenant_id, *entry, tx.now) for entry in entries])
+
+
+def forget(tx: Transaction, scope: Scope, before: int, after: bytes, limit: int) -> bytes | None:
+    """Drop remembered answers older than `before`, looking at `limit` of them; return where to go on, or None."""
+    rows = tx.all(
+        "select identity, stored_at from dedup where tenant_id = :tenant_id and identity > :after"
+        " order by identity limit :limit",
+        tenant_id=scope.tenant_id, after=after, limit=limit,
+    )  # fmt: skip
+    for identity, stored_at in rows:
+        if stored_at < before:
+            tx.run(
+                "delete from dedup where tenant_id = :tenant_id and identity = :identity",
+                tenant_id=scope.tenant_id,
+                identity=identity,
+            )
+    return rows[-1][0] if len(rows) == limit else None
+
+
+# -- reading --------------------------------------------------------------------------------------------------------
+
+
+def fetch(tx: Transaction, scope: Scope, seqs: Sequence[int]) -> list[Event]:
+    """Read the events at the given places, in the given order."""
+    if not seqs:
+        return []
+    names = {f"s{n}": seq for n, seq in enumerate(seqs)}
+    rows = tx.all(
+        "select e.seq, e.recorded_at, e.envelope, p.content from event e"
+        " left join payload p on p.tenant_id = e.tenant_id and p.seq = e.seq"
+        f" where e.tenant_id = :tenant_id and e.seq in ({', '.join(':' + name for name in names)})",
+        tenant_id=scope.tenant_id,
+        **names,
+    )
+    by_seq = {row[0]: event_of(scope.tenant_uid, row) for row in rows}
+    return [by_seq[seq] for seq in seqs if seq in by_seq]
+
+
+def event_of(tenant_uid: str, row: Row) -> Event:
+    """Build an event from (seq, recorded_at, envelope, payload)."""
+    return Event(tenant_uid, row[0], row[1], decode_envelope(row[2]), row[3])
+
+
+# -- the filter index, which follows the log ------------------------------------------------------------------------
+
+FACET_INDEX = "facets"
+"""The follower that writes `event_facet` and `event_time`."""
+
+FACETS: dict[str, int] = {
+    "id_key": 1,
+    "grade": 2,
+    "code": 3,
+    "type_key": 4,
+    "target_type_key": 5,
+    "target_id_key": 6,
+    "actor_key": 7,
+}
+"""The columns of `event` that can be searched, and the number of each in the index."""
+
+RELATED_FACET = 8
+"""Entities beside the target; they stand in the envelope only, so few events have them."""
+
+EVENT_FACET = Table("event_facet", {"tenant_id": "bigint", "facet": "bigint", "value": "bigint", "seq": "bigint"})
+
+
+def position_of(tx: Transaction, scope: Scope) -> int:
+    """Return the seq up to which (exclusive) the tenant's filter index is complete."""
+    row = tx.one(
+        "select position from follower where tenant_id = :tenant_id and name = :name",
+        tenant_id=scope.tenant_id,
+        name=FACET_INDEX,
+    )
+    return row[0] if row else 0
+
+
+def index_next(tx: Transaction, scope: Scope, limit: int) -> int:
+    """Index at most `limit` events behind the present position; return how many are still left.
+
+    The rows of each facet are written in the index's own order, so that a chunk touches each page once.
+    """
+    start, stop, head = _claim(tx, scope, limit)
+    span = {"tenant_id": scope.tenant_id, "start": start, "stop": stop}
+    for column, facet in FACETS.items():
+        tx.run(
+            "insert into event_facet (tenant_id, facet, value, seq)"
+            f" select tenant_id, {facet}, {column}, seq from event"
+            f" where tenant_id = :tenant_id and seq >= :start and seq < :stop and {column} is not null"
+            f" order by {column}, seq",
+            **span,
+        )
+    tx.run(
+        "insert into event_time (tenant_id, occurred_at, seq) select tenant_id, occurred_at, seq from event"
+        " where tenant_id = :tenant_id and seq >= :start and seq < :stop and occurred_at is not null"
+        " order by occurred_at, seq",
+        **span,
+    )
+    _index_related(tx, span)
+    tx.run(
+        "update follower set position = :stop where tenant_id = :tenant_id and name = :name",
+        tenant_id=scope.tenant_id,
+        name=FACET_INDEX,
+        stop=stop,
+    )
+    return head - stop
+
+
+def _claim(tx: Transaction, scope: Scope, limit: int) -> tuple[int, int, int]:
+    """Lock the follower's position; return the span to index and the head."""
+    names = {"tenant_id": scope.tenant_id, "name": FACET_INDEX}
+    tx.run(
+        "insert into follower (tenant_id, name, position) values (:tenant_id, :name, 0) on conflict do nothing", **names
+    )
+    row = tx.one(
+        "update follower set position = position where tenant_id = :tenant_id and name = :name returning position",
+        **names,
+    )
+    start = row[0] if row else 0
+    head = head_of(tx, scope)
+    return start, min(start + limit, head), head
+
+
+def _index_related(tx: Transaction, span: dict[str, int]) -> None:
+    rows = tx.all(
+        "select seq, envelope from event"
+        " where tenant_id = :tenant_id and seq >= :start and seq < :stop and related > 0",
+        **span,
+    )
+    tx.insert(
+        EVENT_FACET,
+        sorted(
+            {
+                (span["tenant_id"], RELATED_FACET, key_of(entity.id), seq)
+                for seq, envelope in rows
+                for entity in decode_envelope(envelope).related_entities
+            }
+        ),
+    )
+
+
+def backlogs(tx: Transaction) -> list[tuple[int, str, int]]:
+    """Return (tenant, uid, events not yet indexed) of every tenant whose index is behind its log."""
+    rows = tx.all(
+        "select h.tenant_id, t.uid, h.next_seq - coalesce(f.position, 0) from head h"
+        " join tenant t on t.id = h.tenant_id"
+        " left join follower f on f.tenant_id = h.tenant_id and f.name = :name"
+        " where h.next_seq > coalesce(f.position, 0)",
+        name=FACET_INDEX,
+    )
+    return [(row[0], row[1].hex(), row[2]) for row in rows]
+
+
+def newest_time(tx: Transaction) -> int:
+    """Return the highest recordedAt of all tenants, microseconds UTC."""
+    row = tx.one("select max(last_recorded_at) from head")
+    return row[0] or 0 if row else 0

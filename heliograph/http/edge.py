@@ -1,0 +1,184 @@
+"""The one way in: every request passes here, from its bytes to the answer or the problem document."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import msgspec
+
+from heliograph.errors import NotFound, Refusal, TooLarge, TooMany, Unauthenticated, Unavailable
+from heliograph.http.callers import KnownCaller
+from heliograph.http.messages import Headers, Request, Response
+from heliograph.http.problems import CONTENT_TYPE, INTERNAL, METHOD_NOT_ALLOWED, ProblemBody, body_of, describe
+from heliograph.http.routes import Route, Routes
+from heliograph.http.services import Services
+from heliograph.ids import new_uid
+from heliograph.tenancy.access import hash_token
+
+log = logging.getLogger(__name__)
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+_encode = msgspec.json.Encoder().encode
+_BEARER = b"bearer "
+
+
+class Edge:
+    """The ASGI application: request id, limits, authentication, errors and metrics for every route."""
+
+    def __init__(self, routes: Routes, start: Callable[[], Awaitable[Services]], stop: Callable[[], None]) -> None:
+        self._routes = routes
+        self._start = start
+        self._stop = stop
+        self.services: Services
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Serve one request, or the life of the server."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        began = time.perf_counter()
+        request_id = new_uid().hex()
+        route, parameters, refusal = self._routes.find(scope["method"], scope["path"])
+        try:
+            if refusal is not None:
+                response = refusal(request_id)
+            else:
+                assert route is not None
+                response = await self._serve(route, dict(scope), parameters, receive, request_id)
+        except Refusal as error:
+            response = problem_response(error, request_id)
+        except Exception:
+            log.exception("request %s failed", request_id)
+            detail = "The platform failed to answer; its log has the reason under this request id."
+            response = _problem(describe(INTERNAL, detail, request_id))
+        self.services.metrics.count(
+            scope["method"], route.path if route else "", response.status, time.perf_counter() - began
+        )
+        await _send(send, response, request_id, scope["method"])
+
+    async def _serve(
+        self, route: Route, scope: dict[str, Any], parameters: dict[str, str], receive: Receive, request_id: str
+    ) -> Response:
+        body = b""
+        if scope["method"] not in ("GET", "HEAD"):
+            body = await _read_body(receive, scope["headers"], route.largest_body(self.services.settings))
+        request = Request(scope, body, request_id, self.services, parameters)
+        if route.permission is not None:
+            request.known = await self._authenticate(request)
+            request.caller = request.known.caller
+        return await route.handler(request)
+
+    async def _authenticate(self, request: Request) -> KnownCaller:
+        services = self.services
+        token = _bearer_token(request.scope["headers"])
+        if token is None:
+            raise Unauthenticated("No key was sent.")
+        token_hash = hash_token(token)
+        known = services.callers.find(token_hash)
+        if known is None:
+            peer = request.scope["client"]
+            address = services.addresses.of(
+                peer[0] if peer else "", _last(request.scope["headers"], b"x-forwarded-for")
+            )
+            services.wrong_keys.refuse_if_too_many(address)
+            try:
+                known = await services.known_caller(token_hash)
+            except Unauthenticated:
+                services.wrong_keys.note(address)
+                raise
+        services.callers.count(known)
+        return known
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                try:
+                    self.services = await self._start()
+                except Exception as error:
+                    log.exception("the server cannot start")
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
+                    return
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                self._stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+def _bearer_token(headers: Headers) -> str | None:
+    values = [value for name, value in headers if name == b"authorization"]
+    if len(values) != 1 or values[0][:7].lower() != _BEARER:
+        return None
+    return values[0][7:].strip().decode("latin-1")
+
+
+def _last(headers: Headers, name: bytes) -> str | None:
+    values = [value for found, value in headers if found == name]
+    return b",".join(values).decode("latin-1") if values else None
+
+
+async def _read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
+    for name, value in headers:
+        if name == b"content-length" and int(value) > limit:
+            raise TooLarge(f"The body has more than {limit} bytes.")
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        if len(body) > limit:
+            raise TooLarge(f"The body has more than {limit} bytes.")
+        return body
+    chunks = [body]
+    size = len(body)
+    while message.get("more_body"):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Unavailable("The client left.")
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > limit:
+            raise TooLarge(f"The body has more than {limit} bytes.")
+    return b"".join(chunks)
+
+
+def problem_response(refusal: Refusal, request_id: str) -> Response:
+    """Turn a refusal into its problem document."""
+    response = _problem(body_of(refusal, request_id))
+    if isinstance(refusal, TooMany | Unavailable):
+        response.headers.append((b"retry-after", str(refusal.retry_after).encode()))
+    elif isinstance(refusal, Unauthenticated):
+        response.headers.append((b"www-authenticate", b"Bearer"))
+    return response
+
+
+def _problem(body: ProblemBody) -> Response:
+    return Response(body.status, _encode(body), CONTENT_TYPE)
+
+
+def no_such_path(request_id: str) -> Response:
+    """Refuse a path that no route has."""
+    return problem_response(NotFound("There is no such path."), request_id)
+
+
+def wrong_method(allowed: list[str], request_id: str) -> Response:
+    """Refuse a method that the path does not know, naming those it knows (RFC 9110 section 15.5.6)."""
+    response = _problem(describe(METHOD_NOT_ALLOWED, f"This path knows {', '.join(allowed)}.", request_id))
+    response.headers.append((b"allow", ", ".join(allowed).encode()))
+    return response
+
+
+async def _send(send: Send, response: Response, request_id: str, method: str) -> None:
+    headers = [
+        (b"content-type", response.content_type),
+        (b"content-length", b"%d" % len(response.body)),
+        (b"x-request-id", request_id.encode()),
+        *response.headers,
+    ]
+    if response.status in (204, 304):
+        headers = headers[2:]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else response.body})

@@ -1,0 +1,392 @@
+"""`/v1/events`: put events on record, list them, get one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from heliograph.catalog.actions import own_types
+from heliograph.catalog.types import Compiled, check
+from heliograph.errors import Conflict, Fault, Invalid, NotFound, Refusal, TooLarge, UnsupportedMediaType
+from heliograph.eventlog import cloudevents
+from heliograph.eventlog.cloudevents import Mode
+from heliograph.eventlog.cursors import Cursor, read_cursor, write_cursor
+from heliograph.eventlog.filters import EventQuery
+from heliograph.eventlog.model import EventDraft
+from heliograph.eventlog.paging import Page, get_event, list_page
+from heliograph.eventlog.render import RENDERERS, Format
+from heliograph.eventlog.submission import (
+    Code,
+    Criticality,
+    EntityId,
+    EntityType,
+    EventLimits,
+    NewEvent,
+    TypeName,
+    draft_of,
+    read_array,
+    read_event,
+    read_lines,
+)
+from heliograph.http.messages import Request, Response
+from heliograph.http.problems import FaultBody, problem_of
+from heliograph.http.services import request_identity
+from heliograph.ids import Uid, parse_uid
+from heliograph.publish import Contradicted, Identity, Outcome, Repeated, Submission
+from heliograph.storage.engine import Transaction
+from heliograph.strict_json import check_unambiguous, convert
+from heliograph.tenancy.model import Scope
+from heliograph.times import parse_time, print_time
+
+_encode = msgspec.json.Encoder().encode
+
+CREATE = "create event.tenant"
+READ = "read event.tenant"
+NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+
+
+class ReceiptBody(msgspec.Struct, frozen=True, rename="camel"):
+    """What the log answers for a stored event; `seq` is its place in the tenant's log."""
+
+    id: str
+    seq: int
+    tenant_uid: str
+    recorded_at: str
+
+
+class ItemBody(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What became of one event of a batch: 201 stored, 200 stored before, else refused for the faults in `errors`."""
+
+    index: int
+    status: int
+    id: str | None = None
+    seq: int | None = None
+    recorded_at: str | None = None
+    detail: str | None = None
+    errors: list[FaultBody] = []
+
+
+class BatchBody(msgspec.Struct, frozen=True, rename="camel"):
+    """What became of a batch, with one result for each event, in their order."""
+
+    accepted: int
+    repeated: int
+    refused: int
+    results: list[ItemBody]
+
+
+class TenantQuery(msgspec.Struct, frozen=True, rename="camel"):
+    """`tenantUid` names the tenant when it is not the key's own."""
+
+    tenant_uid: str | None = None
+
+
+# -- POST /v1/events ------------------------------------------------------------------------------------------------
+
+
+async def create_events(request: Request) -> Response:
+    """Store one event or a batch, and answer after the commit."""
+    query_string = request.scope["query_string"]
+    tenant_uid = request.query(TenantQuery).tenant_uid if query_string else None
+    services = request.services
+    scope = await services.scope(request.known, CREATE, tenant_uid)
+    types = services.types.find(scope)
+    if types is None:
+        types = services.types.keep(scope, await services.read(partial(own_types, scope=scope)))
+    drafts = _drafts_of(request)
+    identity = request_identity(request)
+    if isinstance(drafts, EventDraft):
+        return await _create_one(request, scope, types, drafts, identity)
+    return await _create_batch(request, scope, types, drafts, identity)
+
+
+def _drafts_of(request: Request) -> EventDraft | list[EventDraft | Refusal]:
+    """Read the body in whatever way its content type says."""
+    settings = request.services.settings
+    body = request.body
+    mode = cloudevents.mode_of(request.scope["headers"])
+    if mode is Mode.BATCH:
+        return list(cloudevents.parse_batch(body, settings.batch_events))
+    content_type = request.content_type
+    if mode is None and content_type in NDJSON:
+        return [_read_item(line, n) for n, line in enumerate(_bounded(read_lines(body), settings.batch_events))]
+    if mode is None and content_type == "application/json" and body.lstrip()[:1] == b"[":
+        return [_read_item(item, n, True) for n, item in enumerate(_bounded(read_array(body), settings.batch_events))]
+    if len(body) > settings.event_bytes:
+        raise TooLarge(f"An event has at most {settings.event_bytes} bytes; send many as a batch.")
+    if mode is Mode.STRUCTURED:
+        return cloudevents.parse_structured(body)
+    if mode is Mode.BINARY:
+        return cloudevents.parse_binary(request.scope["headers"], body)
+    if content_type != "application/json":
+        raise UnsupportedMediaType(
+            "Send application/json, application/x-ndjson, application/cloudevents+json,"
+            " application/cloudevents-batch+json, or a CloudEvent in ce- headers."
+        )
+    return read_event(body)
+
+
+def _bounded(items: Sequence[Any], most: int) -> Sequence[Any]:
+    if len(items) > most:
+        raise TooLarge(f"A batch has at most {most} events.", (Fault("", "max-items", f"At most {most} events."),))
+    return items
+
+
+def _read_item(item: bytes, index: int, known_unambiguous: bool = False) -> EventDraft | Refusal:
+    try:
+        if not known_unambiguous:
+            check_unambiguous(item)
+        return draft_of(convert(item, NewEvent))
+    except Refusal as refusal:
+        return _in_batch(refusal, index)
+
+
+def _in_batch(refusal: Refusal, index: int) -> Refusal:
+    refusal.faults = tuple(Fault(f"/{index}{f.pointer}", f.rule, f.message) for f in refusal.faults)
+    return refusal
+
+
+def _limits(request: Request) -> EventLimits:
+    settings = request.services.settings
+    return EventLimits(
+        settings.event_bytes,
+        settings.payload_bytes,
+        settings.occurred_ahead * 1_000_000,
+        settings.occurred_behind * 1_000_000,
+    )
+
+
+async def _create_one(
+    request: Request, scope: Scope, types: dict[str, Compiled], draft: EventDraft, identity: Identity | None
+) -> Response:
+    services = request.services
+    _limits(request).check(draft, services.store.clock.now())
+    draft = check(draft, types, scope)
+    own = None if draft.source is None else [_identity_of(draft)]
+    submission = Submission(
+        scope, [services.preparer.prepare(draft, scope.actor)], partial(_receipt, scope.tenant_uid), own, identity
+    )
+    answer = await services.submit(submission)
+    if answer.conflict:
+        raise Conflict("The Idempotency-Key was used before for a different request.")
+    if answer.outcomes and isinstance(answer.outcomes[0], Contradicted):
+        raise Conflict("Another event was stored before under the same source and id.")
+    return Response(200 if answer.repeated else 201, answer.body)
+
+
+def _identity_of(draft: EventDraft) -> Identity | None:
+    pair = cloudevents.dedup_identity(draft)
+    if pair is None:
+        return None
+    source, source_id = pair
+    key = hashlib.sha256(f"event\0{len(source)}\0{source}\0{source_id}".encode()).digest()
+    return Identity(key, cloudevents.fingerprint(draft))
+
+
+def _receipt(tenant_uid: str, outcomes: Sequence[Outcome]) -> bytes:
+    outcome = outcomes[0]
+    if isinstance(outcome, Contradicted):
+        return b""
+    receipt = outcome.receipt if isinstance(outcome, Repeated) else outcome
+    return _encode(ReceiptBody(receipt.id, receipt.seq, tenant_uid, print_time(receipt.recorded_at)))
+
+
+async def _create_batch(
+    request: Request,
+    scope: Scope,
+    types: dict[str, Compiled],
+    drafts: list[EventDraft | Refusal],
+    identity: Identity | None,
+) -> Response:
+    services = request.services
+    limits, now = _limits(request), services.store.clock.now()
+    checked = [_check_item(draft, n, types, scope, limits, now) for n, draft in enumerate(drafts)]
+    accepted = [draft for draft in checked if isinstance(draft, EventDraft)]
+    refused = {n: draft for n, draft in enumerate(checked) if isinstance(draft, Refusal)}
+    own = [_identity_of(draft) for draft in accepted]
+    submission = Submission(
+        scope,
+        [services.preparer.prepare(draft, scope.actor) for draft in accepted],
+        partial(_batch_body, len(drafts), refused),
+        own if any(own) else None,
+        identity,
+    )
+    answer = await services.submit(submission)
+    if answer.conflict:
+        raise Conflict("The Idempotency-Key was used before for a different request.")
+    mixed = refused or any(isinstance(outcome, Contradicted) for outcome in answer.outcomes)
+    status = 207 if mixed and not answer.repeated else 200 if answer.repeated else 201
+    return Response(status, answer.body)
+
+
+def _check_item(
+    draft: EventDraft | Refusal, index: int, types: dict[str, Compiled], scope: Scope, limits: EventLimits, now: int
+) -> EventDraft | Refusal:
+    if isinstance(draft, Refusal):
+        return draft
+    try:
+        limits.check(draft, now)
+        return check(draft, types, scope)
+    except Refusal as refusal:
+        return _in_batch(refusal, index)
+
+
+def _batch_body(count: int, refused: dict[int, Refusal], outcomes: Sequence[Outcome]) -> bytes:
+    rest = iter(outcomes)
+    results = [_refused_item(n, refused[n]) if n in refused else _item(n, next(rest)) for n in range(count)]
+    stored = sum(result.status == 201 for result in results)
+    repeated = sum(result.status == 200 for result in results)
+    return _encode(BatchBody(stored, repeated, count - stored - repeated, results))
+
+
+def _refused_item(index: int, refusal: Refusal) -> ItemBody:
+    faults = [FaultBody(fault.pointer, fault.rule, fault.message) for fault in refusal.faults]
+    return ItemBody(index, problem_of(refusal).status, detail=refusal.detail, errors=faults)
+
+
+def _item(index: int, outcome: Outcome) -> ItemBody:
+    if isinstance(outcome, Contradicted):
+        return _refused_item(index, Conflict("Another event was stored before under the same source and id."))
+    receipt = outcome.receipt if isinstance(outcome, Repeated) else outcome
+    status = 200 if isinstance(outcome, Repeated) else 201
+    return ItemBody(index, status, receipt.id, receipt.seq, print_time(receipt.recorded_at))
+
+
+# -- GET /v1/events -------------------------------------------------------------------------------------------------
+
+
+class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A range of time, filters and a page.
+
+    At least one of `from` and `to` is needed; one alone begins a range that ends now (rule R4). Every filter may be
+    repeated: one of its values must fit. `maxCriticality=2` means 1 and 2.
+    """
+
+    from_: str | None = msgspec.field(default=None, name="from")
+    to: str | None = None
+    time_field: Literal["recordedAt", "occurredAt"] = "recordedAt"
+    criticality: tuple[Criticality, ...] = ()
+    max_criticality: Annotated[int, msgspec.Meta(ge=1, le=5)] | None = None
+    event_code: tuple[Code, ...] = ()
+    type: tuple[TypeName, ...] = ()
+    target_entity_type: tuple[EntityType, ...] = ()
+    target_entity_id: tuple[EntityId, ...] = ()
+    related_entity_id: tuple[EntityId, ...] = ()
+    actor_uid: tuple[EntityId, ...] = ()
+    internal: bool | None = None
+    order: Literal["asc", "desc"] = "desc"
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+    cursor: Annotated[str, msgspec.Meta(max_length=16_384)] | None = None
+    include: Literal["subtree"] | None = None
+    format: Format = "record"
+    tenant_uid: str | None = None
+
+
+MOST_VALUES = 50
+"""Values that one filter may list."""
+
+
+async def list_events(request: Request) -> Response:
+    """List events in a range of time, newest first unless asked otherwise."""
+    services = request.services
+    given = request.query(EventsQuery)
+    scope = await services.scope(request.known, READ, given.tenant_uid, subtree=given.include == "subtree")
+    query = event_query(given, services.store.clock.now())
+    digest = query.digest(scope.tenant_uid)
+    cursor = read_cursor(given.cursor, digest, services.sealer) if given.cursor is not None else None
+    page = await services.read(partial(_list, scope=scope, query=query, limit=given.limit, cursor=cursor))
+    render = RENDERERS[given.format]
+    following = b"null" if page.cursor is None else b'"%s"' % write_cursor(page.cursor, services.sealer).encode()
+    body = b'{"data":[%s],"nextCursor":%s}' % (b",".join(map(render, page.events)), following)
+    return Response(200, body)
+
+
+def _list(tx: Transaction, scope: Scope, query: EventQuery, limit: int, cursor: Cursor | None) -> Page:
+    return list_page(tx, scope, query, limit, cursor)
+
+
+def event_query(given: EventsQuery, now: int) -> EventQuery:
+    """Apply the rules R3 to R6 to what was asked.
+
+    Raises:
+        Invalid: naming the parameters and the rule.
+    """
+    since, until = _range(given, now)
+    criticalities = given.criticality
+    if given.max_criticality is not None:
+        if criticalities:
+            raise Invalid.at("query/maxCriticality", "one-of", "Give criticality or maxCriticality, not both.")
+        criticalities = tuple(range(1, given.max_criticality + 1))
+    lists = (given.criticality, given.event_code, given.type, given.target_entity_type, given.target_entity_id,
+             given.related_entity_id, given.actor_uid)  # fmt: skip
+    if any(len(values) > MOST_VALUES for values in lists):
+        raise Invalid.at("query", "max-items", f"A filter lists at most {MOST_VALUES} values.")
+    return EventQuery(
+        since=since,
+        until=until,
+        time_field=given.time_field,
+        ascending=given.order == "asc",
+        criticalities=tuple(sorted(set(criticalities))),
+        codes=tuple(sorted(set(given.event_code))),
+        types=tuple(sorted(set(given.type))),
+        target_types=tuple(sorted(set(given.target_entity_type))),
+        target_ids=tuple(sorted(set(given.target_entity_id))),
+        related_ids=tuple(sorted(set(given.related_entity_id))),
+        actor_uids=tuple(sorted({parse_uid(uid, "query/actorUid").hex() for uid in given.actor_uid})),
+        internal=given.internal,
+        subtree=given.include == "subtree",
+    )
+
+
+def _range(given: EventsQuery, now: int) -> tuple[int, int | None]:
+    if given.from_ is None and given.to is None:
+        fault = "At least one of 'from' and 'to' is needed."
+        raise Invalid(fault, (Fault("query/from", "required", fault), Fault("query/to", "required", fault)))
+    since = None if given.from_ is None else _time(given.from_, "query/from")
+    until = None if given.to is None else _time(given.to, "query/to")
+    if since is None:
+        # One date alone begins the range, whichever parameter carried it (rule R4).
+        assert until is not None
+        since, until = until, None
+    name = "query/to" if given.from_ is None else "query/from"
+    if since > now:
+        raise Invalid.at(name, "future", "The range begins in the future.")
+    if until is not None and since > until:
+        raise Invalid.at("query/from", "range", "'from' lies after 'to'.")
+    return since, until
+
+
+def _time(text: str, pointer: str) -> int:
+    # An unescaped "+" of an offset arrives as a blank; no RFC 3339 time has one at that place.
+    if len(text) > 6 and text[-6] == " ":
+        text = f"{text[:-6]}+{text[-5:]}"
+    return parse_time(text, pointer)
+
+
+# -- GET /v1/events/{id} --------------------------------------------------------------------------------------------
+
+
+class EventQueryString(msgspec.Struct, frozen=True, rename="camel"):
+    """The format of the answer, and the tenant when it is not the key's own."""
+
+    format: Format = "record"
+    tenant_uid: str | None = None
+
+
+async def show_event(request: Request) -> Response:
+    """Return one event of the tenant."""
+    given = request.query(EventQueryString)
+    scope = await request.services.scope(request.known, READ, given.tenant_uid)
+    uid = parse_uid(request.parameters["id"], "path/id")
+    event = await request.services.read(partial(_get, scope=scope, uid=uid))
+    if event is None:
+        raise NotFound("There is no such event.")
+    return Response(200, RENDERERS[given.format](event))
+
+
+def _get(tx: Transaction, scope: Scope, uid: Uid) -> Any:
+    return get_event(tx, scope, uid)

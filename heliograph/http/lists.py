@@ -1,0 +1,79 @@
+"""What all small lists share: a page size, a cursor, and one shape of answer; and what all resources share: ETags."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from heliograph.errors import Invalid
+from heliograph.eventlog.cursors import Cursor, Marker, read_cursor, write_cursor
+from heliograph.http.messages import Request, Response, json_response
+
+T = TypeVar("T")
+
+_ETAG = re.compile(r'"v(\d{1,18})"\Z')
+
+Limit = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+CursorText = Annotated[str, msgspec.Meta(max_length=16_384)]
+
+
+class ListQuery(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A page of a list, and the tenant when it is not the key's own."""
+
+    limit: Limit = 100
+    cursor: CursorText | None = None
+    tenant_uid: str | None = None
+
+
+def resume_after(request: Request, given: ListQuery) -> int:
+    """Return the number after which the page begins.
+
+    Raises:
+        Invalid: when the cursor is damaged or belongs to another list.
+    """
+    if given.cursor is None:
+        return 0
+    cursor = read_cursor(given.cursor, _digest(request, given), request.services.sealer)
+    return cursor.places[0][0]
+
+
+def list_response(
+    request: Request, given: ListQuery, page: tuple[Sequence[T], int | None], render: Callable[[T], Any]
+) -> Response:
+    """Answer with a page, and the cursor of the next one when there is one."""
+    items, last = page
+    return json_response(200, {"data": [render(item) for item in items], "nextCursor": _next(request, given, last)})
+
+
+def _next(request: Request, given: ListQuery, last: int | None) -> str | None:
+    marker: Marker = request.services.sealer
+    return None if last is None else write_cursor(Cursor(_digest(request, given), ((last,),)), marker)
+
+
+def _digest(request: Request, given: ListQuery) -> bytes:
+    tenant = given.tenant_uid or request.caller.tenant_uid
+    return hashlib.blake2b(f"{request.scope['path']}\0{tenant}".encode(), digest_size=8).digest()
+
+
+def etag(version: int) -> tuple[bytes, bytes]:
+    """Return the header that names a resource's version (RFC 9110 section 8.8.3)."""
+    return (b"etag", b'"v%d"' % version)
+
+
+def wanted_version(request: Request) -> int | None:
+    """Return the version that `If-Match` demands, or None when any will do.
+
+    Raises:
+        Invalid: when the header is neither an ETag of ours nor `*`.
+    """
+    value = request.header(b"if-match")
+    if value is None or value == "*":
+        return None
+    match = _ETAG.match(value)
+    if match is None:
+        raise Invalid.at("header/if-match", "etag", 'Expected the ETag of the resource, such as "v3", or *.')
+    return int(match.group(1))

@@ -1,0 +1,177 @@
+"""The API described as OpenAPI 3.1, made from the route table and the types that requests are checked by."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from heliograph import __version__
+from heliograph.eventlog.render import EventBody
+from heliograph.http.messages import JSON, Request, Response
+from heliograph.http.problems import KINDS, ProblemBody
+from heliograph.http.routes import Route
+
+_PARAMETER = re.compile(r"{(\w+)}")
+_REF = "#/components/schemas/{name}"
+_encode = msgspec.json.Encoder().encode
+
+
+class EventList(msgspec.Struct, frozen=True, rename="camel"):
+    """A page of events; `nextCursor` is null when nothing can follow."""
+
+    data: list[EventBody]
+    next_cursor: str | None
+
+
+async def show_openapi(request: Request) -> Response:
+    """Return the OpenAPI description of this server."""
+    return Response(200, _encode(document(request.services.routes)), JSON)
+
+
+def document(routes: Iterable[Route]) -> dict[str, Any]:
+    """Describe the routes as an OpenAPI 3.1 document."""
+    routes = tuple(routes)
+    types = [kind for route in routes for kind in _types_of(route)]
+    schemas, components = msgspec.json.schema_components([*types, ProblemBody], ref_template=_REF)
+    of = iter(schemas)
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, [next(of) for _ in _types_of(route)])
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Heliograph",
+            "version": __version__,
+            "summary": "An event platform for connected devices.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "security": [{"key": []}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(route.tag for route in routes)],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "A key, hg_..."}},
+            "responses": {
+                "Problem": _content("A problem document (RFC 9457).", ("application/problem+json",), next(of))
+            },
+        },
+    }  # fmt: skip
+
+
+def _types_of(route: Route) -> list[Any]:
+    """List the types of a route in the order in which `_operation` takes their schemas."""
+    types = [] if route.query is None else [field.type for field in msgspec.structs.fields(route.query)]
+    if route.body is not None:
+        types.append(route.body)
+    return [*types, *(kind for answer in route.answers.values() for kind in _alternatives(answer))]
+
+
+def _alternatives(answer: Any) -> tuple[Any, ...]:
+    if answer is None:
+        return ()
+    return answer if isinstance(answer, tuple) else (answer,)
+
+
+def _operation(route: Route, schemas: list[dict[str, Any]]) -> dict[str, Any]:
+    of = iter(schemas)
+    operation: dict[str, Any] = {
+        "operationId": f"{route.method.lower()}{re.sub(r'[^A-Za-z0-9]+', '_', route.path)}",
+        "summary": route.summary,
+        "tags": [route.tag],
+        "parameters": [*_path_parameters(route), *_query_parameters(route, of), *_header_parameters(route)],
+    }
+    needs = f"Needs the permission `{route.permission}`." if route.permission else ""
+    operation["description"] = " ".join(part for part in (route.description, needs) if part)
+    if route.body is not None:
+        schema = next(of)
+        operation["requestBody"] = {
+            "required": True,
+            "content": {kind: _request_content(route, kind, schema) for kind in route.content_types},
+        }
+    operation["responses"] = {
+        str(status): _answer(route, status, [next(of) for _ in _alternatives(answer)])
+        for status, answer in route.answers.items()
+    }  # fmt: skip
+    operation["responses"] |= {str(status): {"$ref": "#/components/responses/Problem"} for status in _refusals(route)}
+    if route.permission is None:
+        operation["security"] = []
+    return operation
+
+
+def _answer(route: Route, status: int, schemas: list[dict[str, Any]]) -> dict[str, Any]:
+    if not schemas:
+        return {"description": _MEANINGS[status]}
+    schema = schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
+    return _content(_MEANINGS[status], route.answer_types, schema)
+
+
+_MEANINGS = {
+    200: "Done, or stored before.",
+    201: "Stored.",
+    204: "Done.",
+    207: "Some events of the batch were refused; see each result.",
+    503: "The platform cannot serve requests now.",
+}
+
+
+def _refusals(route: Route) -> list[int]:
+    statuses = {problem.status for problem in KINDS.values()} - {410}
+    if route.permission is None:
+        statuses = {400, 503}
+    elif route.method == "GET":
+        statuses -= {409, 412, 413, 415, 422}
+    return sorted(statuses - route.answers.keys())
+
+
+def _content(description: str, types: tuple[str, ...], schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {kind: {"schema": schema} for kind in types}}
+
+
+def _request_content(route: Route, kind: str, schema: dict[str, Any]) -> dict[str, Any]:
+    if kind == "application/json":
+        content: dict[str, Any] = {"schema": schema}
+        if route.example is not None:
+            content["example"] = route.example.body
+        return content
+    if kind == "application/cloudevents-batch+json":
+        return {"schema": {"type": "array", "items": _CLOUDEVENT}}
+    return {"schema": _CLOUDEVENT if kind == "application/cloudevents+json" else {"type": "string"}}
+
+
+_CLOUDEVENT = {
+    "type": "object",
+    "description": "A CloudEvent 1.0 in the JSON format.",
+    "required": ["id", "source", "specversion", "type"],
+    "properties": {
+        "id": {"type": "string", "minLength": 1},
+        "source": {"type": "string", "minLength": 1, "format": "uri-reference"},
+        "specversion": {"const": "1.0"},
+        "type": {"type": "string", "minLength": 1},
+        "time": {"type": ["string", "null"], "format": "date-time"},
+        "subject": {"type": ["string", "null"], "minLength": 1},
+    },
+}
+
+
+def _path_parameters(route: Route) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in _PARAMETER.findall(route.path)
+    ]
+
+
+def _query_parameters(route: Route, schemas: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    fields = [] if route.query is None else msgspec.structs.fields(route.query)
+    return [
+        {"name": field.encode_name, "in": "query", "required": False, "schema": schema, "explode": True}
+        for field, schema in zip(fields, schemas, strict=False)
+    ]
+
+
+def _header_parameters(route: Route) -> list[dict[str, Any]]:
+    names = (*route.headers, *(("Idempotency-Key",) if route.idempotent_by_key else ()))
+    return [{"name": name, "in": "header", "required": False, "schema": {"type": "string"}} for name in names]

@@ -1,0 +1,195 @@
+"""Reading JSON from outside: every fault is named by its place, and nothing ambiguous is accepted."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Hashable
+from functools import lru_cache
+from typing import Any, TypeVar, cast
+
+import jsonschema_rs
+import msgspec
+
+from heliograph.errors import Fault, Invalid
+
+T = TypeVar("T")
+
+_encode = msgspec.json.Encoder().encode
+_decode_any = msgspec.json.Decoder().decode
+_PATH_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+_LONE_SURROGATE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
+_BYTE = re.compile(r"\(byte (\d+)\)")
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>.*?)`(?: - at `(?P<path>.*)`)?\Z", re.DOTALL)
+_MISSING_FIELD = re.compile(r"Object missing required field `(?P<name>.*?)`(?: - at `(?P<path>.*)`)?\Z", re.DOTALL)
+
+
+def read(body: bytes, model: type[T]) -> T:
+    """Decode `body` into `model`, refusing what JSON leaves ambiguous.
+
+    Duplicate names (RFC 8259 section 4), lone surrogates, invalid UTF-8, NaN, a byte order mark and unknown
+    fields are refused everywhere in the document, also inside parts that `model` keeps as raw bytes.
+
+    Raises:
+        Invalid: with one fault per broken rule, each with an RFC 6901 pointer.
+    """
+    check_unambiguous(body)
+    return convert(body, model)
+
+
+def convert(body: bytes, model: type[T]) -> T:
+    """Decode `body`, already known to be unambiguous, into `model`.
+
+    Raises:
+        Invalid: as for `read`.
+    """
+    try:
+        return cast(T, _decoder(cast(Hashable, model)).decode(body))
+    except msgspec.ValidationError as error:
+        raise Invalid(
+            "The body does not fit the documented shape.", tuple(_faults(body, cast(Hashable, model), error))
+        ) from None
+
+
+@lru_cache(maxsize=256)
+def _decoder(model: Hashable) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(model)
+
+
+def check_unambiguous(body: bytes) -> Any:
+    """Return the decoded document, or refuse it when two readers could read it differently.
+
+    What re-encodes to itself has no duplicate names, so usual compact bodies never meet the slow reader.
+
+    Raises:
+        Invalid: naming the byte or the name at fault.
+    """
+    try:
+        document = _decode_any(body)
+        if _encode(document) != body:
+            _refuse_duplicates(json.loads(body, object_pairs_hook=_mark_duplicates))
+    except msgspec.ValidationError as error:
+        raise Invalid.at("", "number-range", str(error)) from None
+    except msgspec.DecodeError as error:
+        raise _malformed(body, str(error)) from None
+    except UnicodeDecodeError as error:
+        raise Invalid.at("", "utf-8", f"The body is not valid UTF-8 at byte {error.start}.") from None
+    except RecursionError:
+        raise Invalid.at("", "nesting", "The JSON is nested too deeply.") from None
+    except ValueError as error:
+        raise Invalid.at("", "json", f"The body is not acceptable JSON: {error}.") from None
+    return document
+
+
+def _malformed(body: bytes, reason: str) -> Invalid:
+    if not body:
+        return Invalid.at("", "json", "The body is empty; JSON is expected.")
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        return Invalid.at("", "utf-8", f"The body is not valid UTF-8 at byte {error.start}.")
+    if "surrogate" in reason or _LONE_SURROGATE.search(body):
+        return Invalid.at("", "surrogate", "The body has half of a surrogate pair, which is no character.")
+    place = _BYTE.search(reason)
+    where = f" at byte {place.group(1)}" if place else ""
+    return Invalid.at("", "json", f"The body is not valid JSON{where}: {_BYTE.sub('', reason).strip()}.")
+
+
+class _Repeated(dict[str, Any]):
+    """An object in which a name occurred twice; found again afterwards to tell where it stands."""
+
+    name: str
+
+
+def _mark_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    names = [name for name, _ in pairs]
+    marked = _Repeated(found)
+    marked.name = next(name for name in names if names.count(name) > 1)
+    return marked
+
+
+def _refuse_duplicates(document: Any) -> None:
+    unvisited: list[tuple[tuple[str | int, ...], Any]] = [((), document)]
+    while unvisited:
+        steps, value = unvisited.pop()
+        if isinstance(value, _Repeated):
+            raise Invalid.at(
+                pointer_to(*steps, value.name), "duplicate-name", f"The name {value.name!r} occurs twice in one object."
+            )
+        if isinstance(value, dict):
+            unvisited += [((*steps, name), part) for name, part in value.items()]
+        elif isinstance(value, list):
+            unvisited += [((*steps, index), part) for index, part in enumerate(value)]
+
+
+def pointer_to(*steps: str | int) -> str:
+    """Write an RFC 6901 pointer."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
+
+
+def _faults(body: bytes, model: Hashable, error: msgspec.ValidationError) -> list[Fault]:
+    """List every fault; the decoder stops at its first, so the schema of the same type finds the rest."""
+    found = schema_faults(_validator(model), _decode_any(body))
+    return found or [_fault_of(str(error))]
+
+
+@lru_cache(maxsize=256)
+def _validator(model: Hashable) -> jsonschema_rs.Validator:
+    return jsonschema_rs.validator_for(msgspec.json.schema(model), offline=True)
+
+
+def schema_faults(validator: jsonschema_rs.Validator, document: Any, *prefix: str | int) -> list[Fault]:
+    """List what a JSON Schema refuses in `document`, at most 100 faults."""
+    faults: list[Fault] = []
+    for error in validator.iter_errors(document):
+        steps = [*prefix, *error.instance_path]
+        keyword = str(error.schema_path[-1]) if error.schema_path else "schema"
+        faults.extend(_schema_fault(error, steps, keyword))
+        if len(faults) >= 100:
+            break
+    return faults
+
+
+def _schema_fault(error: Any, steps: list[str | int], keyword: str) -> list[Fault]:
+    kind = error.kind
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.AdditionalProperties):
+        return [
+            Fault(pointer_to(*steps, name), "unknown-field", f"Unknown field {name!r}.") for name in kind.unexpected
+        ]
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
+        name = kind.property
+        return [Fault(pointer_to(*steps, name), "required", f"The field {name!r} is required.")]
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.AnyOf):
+        return [_union_fault(error, steps)]
+    return [Fault(pointer_to(*steps), keyword, str(error.message)[:300])]
+
+
+def _union_fault(union: Any, steps: list[str | int]) -> Fault:
+    """Name the fault against the branch that was meant: not null, and wrong in the fewest ways."""
+    branches = union.kind.context
+    meant = [branch for branch in branches if branch and not str(branch[0].message).endswith('type "null"')]
+    first = min(meant, key=len)[0] if meant else branches[0][0]
+    keyword = str(first.schema_path[-1]) if first.schema_path else "schema"
+    # A branch's path is counted from the document's root, as is that of the union itself.
+    prefix = steps[: len(steps) - len(union.instance_path)]
+    return Fault(pointer_to(*prefix, *first.instance_path), keyword, str(first.message)[:300])
+
+
+def _fault_of(message: str) -> Fault:
+    for pattern, rule, words in (
+        (_UNKNOWN_FIELD, "unknown-field", "Unknown field {!r}."),
+        (_MISSING_FIELD, "required", "The field {!r} is required."),
+    ):
+        match = pattern.match(message)
+        if match:
+            name = match["name"]
+            return Fault(pointer_to(*_steps(match["path"] or "$"), name), rule, words.format(name))
+    words, _, path = message.partition(" - at `")
+    return Fault(pointer_to(*_steps(path.rstrip("`"))), "type", words + ".")
+
+
+def _steps(path: str) -> list[str]:
+    return [name or index for name, index in _PATH_STEP.findall(path)]

@@ -1,0 +1,147 @@
+"""Who is asking and what for: the only module that makes a Caller or a Scope."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from heliograph.errors import Denied, Invalid, NotFound, Unauthenticated
+from heliograph.eventlog.model import Actor
+from heliograph.ids import Uid
+from heliograph.storage.engine import Transaction
+from heliograph.tenancy import store
+from heliograph.tenancy.model import Caller, Grant, Scope, Tenant, permissions_of
+
+LARGEST_SUBTREE = 200
+"""Tenants that one question may cover (design section 3)."""
+
+SYSTEM = Actor(kind="system")
+
+
+def hash_token(token: str) -> bytes:
+    """Return what is kept of a token: its SHA-256; 256 random bits need no slow hash."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def authenticate(tx: Transaction, token_hash: bytes) -> Caller:
+    """Find out who holds the token with that hash.
+
+    Raises:
+        Unauthenticated: when the key does not exist, has expired, or it or its account was revoked; which of these
+            is not told.
+    """
+    found = store.find_key_by_hash(tx, token_hash)
+    if found is None:
+        raise Unauthenticated("The key is not valid.")
+    key, account, tenant_uid = found
+    expired = key.expires_at is not None and key.expires_at <= tx.now
+    if expired or key.revoked_at is not None or account.revoked_at is not None:
+        raise Unauthenticated("The key is not valid.")
+    return Caller(
+        actor=Actor(account_id=account.id, key_uid=key.uid.hex(), uid=account.uid.hex()),
+        tenant_uid=tenant_uid,
+        rights=_rights(store.grants_of(tx, "key", key.id)),
+        account_rights=_rights(store.grants_of(tx, "account", account.id)),
+        key_uid=key.uid,
+        account_uid=account.uid,
+        account_id=account.id,
+        expires_at=key.expires_at,
+    )
+
+
+def _rights(grants: Sequence[Grant]) -> dict[int, frozenset[str]]:
+    rights: dict[int, frozenset[str]] = {}
+    for grant in grants:
+        rights[grant.tenant_id] = rights.get(grant.tenant_id, frozenset()) | permissions_of(grant.name)
+    return rights
+
+
+def require(
+    tx: Transaction, caller: Caller, permission: str, tenant_uid: Uid | None = None, *, subtree: bool = False
+) -> Scope:
+    """Make sure that the caller may do that in the tenant (by default the key's own), and return the right to.
+
+    Raises:
+        NotFound: when there is no such tenant, or the caller holds nothing there.
+        Denied: when the caller sees the tenant but lacks the permission, which the message names.
+        Invalid: when the subtree has more than 200 tenants.
+    """
+    tenant, held = _visible(tx, caller, tenant_uid)
+    if permission not in held:
+        raise Denied(f"This needs the permission '{permission}' on tenant {tenant.uid.hex()}.")
+    tenants = [(tenant.id, tenant.uid.hex())]
+    if subtree:
+        tenants = store.subtree_of(tx, tenant.id, LARGEST_SUBTREE + 1)
+        if len(tenants) > LARGEST_SUBTREE:
+            raise Invalid.at(
+                "query/include", "subtree-too-large", f"The subtree has more than {LARGEST_SUBTREE} tenants."
+            )
+    return _scope(tenant, permission, caller.actor, tuple(tenants))
+
+
+def _visible(tx: Transaction, caller: Caller, tenant_uid: Uid | None) -> tuple[Tenant, frozenset[str]]:
+    tenant = store.find_tenant(tx, Uid(bytes.fromhex(caller.tenant_uid)) if tenant_uid is None else tenant_uid)
+    held = caller.permissions_at(store.path_of(tx, tenant.id)) if tenant else frozenset()
+    if tenant is None or not held:
+        raise NotFound("There is no such tenant.")
+    return tenant, held
+
+
+def _scope(tenant: Tenant, permission: str, actor: Actor, tenants: tuple[tuple[int, str], ...]) -> Scope:
+    return Scope(
+        tenant_id=tenant.id,
+        tenant_uid=tenant.uid.hex(),
+        permission=permission,
+        actor=actor,
+        kind=tenant.kind,
+        parent_uid=tenant.parent_uid.hex() if tenant.parent_uid else None,
+        reject_reserved_codes=tenant.reject_reserved_codes,
+        tenants=tenants,
+    )
+
+
+def require_held(tx: Transaction, caller: Caller, grant: str, scope: Scope) -> None:
+    """Make sure that the caller holds all that a grant stands for: nobody gives more than they have.
+
+    Raises:
+        Invalid: when `grant` is neither a role nor a permission.
+        Denied: naming what is missing.
+    """
+    try:
+        wanted = permissions_of(grant)
+    except KeyError:
+        raise Invalid.at("/grant", "grant", f"{grant!r} is neither a role nor a permission.") from None
+    missing = wanted - caller.permissions_at(store.path_of(tx, scope.tenant_id))
+    if missing:
+        raise Denied(f"You cannot give what you do not hold: '{min(missing)}' on tenant {scope.tenant_uid}.")
+
+
+def visible_roots(caller: Caller, permission: str) -> list[int]:
+    """Return the numbers of the tenants at whose level the caller was granted the permission."""
+    by_key = {tenant_id for tenant_id, held in caller.rights.items() if permission in held}
+    by_account = {tenant_id for tenant_id, held in caller.account_rights.items() if permission in held}
+    return sorted(by_key | by_account)
+
+
+def scope_of_new(tenant: Tenant, actor: Actor) -> Scope:
+    """Return the right over a tenant that is being made in this transaction."""
+    return _scope(tenant, "create tenant.tenant", actor, ((tenant.id, tenant.uid.hex()),))
+
+
+def scope_on(tx: Transaction, scope: Scope, tenant_uid: bytes) -> Scope | None:
+    """Return the scope's right for another tenant at or below it, or None when that tenant is not there."""
+    tenant = store.find_tenant(tx, Uid(tenant_uid))
+    if tenant is None or scope.tenant_id not in store.path_of(tx, tenant.id):
+        return None
+    return _scope(tenant, scope.permission, scope.actor, ((tenant.id, tenant.uid.hex()),))
+
+
+def system_scope(tenant_id: int, tenant_uid: str) -> Scope:
+    """Return the right of the platform's own workers in one tenant."""
+    return Scope(
+        tenant_id=tenant_id,
+        tenant_uid=tenant_uid,
+        permission="system",
+        actor=SYSTEM,
+        tenants=((tenant_id, tenant_uid),),
+    )

@@ -1,0 +1,1 @@
+"""Tests, by package; `contract`, `conformance`, `stories`, `crash` and `rules` cut across packages."""

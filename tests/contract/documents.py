@@ -1,0 +1,69 @@
+"""The documented events as facts: field tables, examples and, where there is one, the shape notation.
+
+Sources: the public event references of signageOS (`Device.*`) and of Seam (`access_code.*`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).with_name("data")
+
+
+@dataclass(frozen=True)
+class DocumentedField:
+    """A row of a field table; nested names are dotted. `mark` says when the field is there."""
+
+    name: str
+    type: str
+    mark: str
+
+
+@dataclass(frozen=True)
+class Document:
+    """One documented event type."""
+
+    type: str
+    text: str
+
+    @cached_property
+    def _parts(self) -> dict[str, str]:
+        _, *parts = re.split(r"^(Fields|Example|Shape)\n", self.text, flags=re.MULTILINE)
+        return dict(zip(parts[::2], parts[1::2], strict=True))
+
+    @property
+    def fields(self) -> list[DocumentedField]:
+        """The field table, in its order."""
+        rows = []
+        for line in self._parts["Fields"].splitlines():
+            name, _, rest = line.partition(" | ")
+            type_, _, mark = rest.rpartition(" | ")
+            rows.append(DocumentedField(name, type_, mark))
+        return rows
+
+    @property
+    def wire(self) -> dict[str, Any]:
+        """The documented example, with hexadecimal digits where the reference masks them."""
+        text = re.sub(r"(?<=[0-9a-f]{8})x{16}(?=[0-9a-f]{8})", "0" * 16, self._parts["Example"])
+        example: dict[str, Any] = json.loads(text.replace(":XX:XX", ":00:0A"))
+        return example
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """The part of the example that the log stores."""
+        inner: dict[str, Any] = self.wire.get("payload", self.wire)
+        return inner
+
+    @property
+    def shape(self) -> dict[str, Any] | None:
+        """The documented shape notation, where the reference has one."""
+        notation: dict[str, Any] | None = json.loads(self._parts.get("Shape", "null"))
+        return notation
+
+
+DOCUMENTS = {path.stem: Document(path.stem, path.read_text()) for path in sorted(FOLDER.glob("*.txt"))}

@@ -1,0 +1,136 @@
+"""What holds for all definitions: codes never change, schemas stand alone, nothing is a float or a secret."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from jsonschema import Draft202012Validator
+
+from heliograph.catalog.system import SYSTEM
+from heliograph.eventlog.model import FIRST_FREE_CODE
+from tests.contract.bodies import ALL, sample_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from heliograph.catalog.definition import EventDefinition
+
+CODES = {
+    "Platform.TechnicalError": 100,
+    "Platform.ClockBehind": 101,
+    "Platform.ClockJumped": 102,
+    "Tenant.Created": 1000,
+    "Tenant.Updated": 1001,
+    "Account.Created": 1100,
+    "Account.Updated": 1101,
+    "Account.Revoked": 1102,
+    "Key.Created": 1200,
+    "Key.Revoked": 1201,
+    "Grant.Added": 1300,
+    "Grant.Revoked": 1301,
+    "EventType.Created": 1400,
+    "EventType.Updated": 1401,
+    "EventType.Deleted": 1402,
+    "Device.ProvisioningRecipeCreated": 2100,
+    "Device.ProvisioningRecipeStatusUpdated": 2102,
+    "Device.ProvisioningRecipeDeleted": 2103,
+    "access_code.unmanaged.created": 3100,
+    "access_code.unmanaged.removed": 3101,
+    "access_code.unmanaged.converted_to_managed": 3102,
+    "access_code.unmanaged.failed_to_convert_to_managed": 3103,
+}
+RECORDS = [pytest.param(found, id=found.type) for found in SYSTEM if found.family == "record"]
+SECRET_NAMES = {"secret", "token", "password", "pin", "code", "hash", "key", "salt", "privatekey"}
+ID = re.compile(r'"([0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"')
+
+
+def inner_values(value: object) -> Iterator[object]:
+    """List a JSON value and all that it contains."""
+    yield value
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for item in inner:
+        yield from inner_values(item)
+
+
+def nodes(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    return [value for value in inner_values(schema) if isinstance(value, dict)]
+
+
+def test_codes_are_what_they_always_were() -> None:
+    assert {definition.type: definition.code for definition in SYSTEM} == CODES
+
+
+def test_codes_are_unique_and_the_platform_s() -> None:
+    codes = [definition.code for definition in SYSTEM]
+    assert len(set(codes)) == len(codes)
+    assert all(0 < code < FIRST_FREE_CODE for code in codes)
+
+
+def test_failures_are_graded_more_serious_than_the_usual() -> None:
+    graded = {definition.type: definition.criticality for definition in SYSTEM}
+    failures = {
+        "Platform.TechnicalError",
+        "Platform.ClockJumped",
+        "access_code.unmanaged.failed_to_convert_to_managed",
+    }
+    assert {type_ for type_, criticality in graded.items() if criticality == 2} == failures
+    assert min(graded.values()) == 2
+
+
+@pytest.mark.parametrize("definition", ALL)
+def test_both_schemas_are_valid_and_stand_alone(definition: EventDefinition) -> None:
+    for schema in (SYSTEM.schema(definition), SYSTEM.wire_schema(definition)):
+        assert schema["$schema"] == Draft202012Validator.META_SCHEMA["$id"]
+        Draft202012Validator.check_schema(schema)
+        references = {node["$ref"] for node in nodes(schema) if "$ref" in node}
+        assert references == {f"#/$defs/{name}" for name in schema["$defs"]}
+
+
+@pytest.mark.parametrize("definition", ALL)
+def test_every_object_with_named_fields_is_closed(definition: EventDefinition) -> None:
+    named = [node for node in SYSTEM.schema(definition)["$defs"].values() if "properties" in node]
+    assert [node["title"] for node in named if node["additionalProperties"] is not False] == []
+    assert named
+
+
+@pytest.mark.parametrize("definition", ALL)
+def test_nothing_is_a_float(definition: EventDefinition) -> None:
+    schema, sample = SYSTEM.schema(definition), sample_of(definition)
+    assert "number" not in [node.get("type") for node in nodes(schema)]
+    assert [value for value in inner_values([schema, sample]) if isinstance(value, float)] == []
+
+
+@pytest.mark.parametrize("definition", ALL)
+def test_no_field_is_named_for_a_secret(definition: EventDefinition) -> None:
+    defs = SYSTEM.schema(definition)["$defs"].values()
+    names = {name.replace("_", "").lower() for node in defs for name in node["properties"]}
+    assert names & SECRET_NAMES == set()
+
+
+@pytest.mark.parametrize("definition", ALL)
+def test_ids_in_a_sample_are_of_the_kind_that_the_platform_makes(definition: EventDefinition) -> None:
+    ids = [found.replace("-", "") for found in ID.findall(msgspec.json.encode(definition.sample).decode())]
+    assert [uid for uid in ids if uid[12] != "7" or uid[16] not in "89ab"] == []
+
+
+@pytest.mark.parametrize("definition", RECORDS)
+def test_wire_schema_of_a_record_describes_its_payload_inside_the_native_record(
+    definition: EventDefinition,
+) -> None:
+    validator = Draft202012Validator(SYSTEM.wire_schema(definition))
+    record = {
+        "id": "0197b3d1-5275-7d53-84f5-061728394051",
+        "seq": 7,
+        "type": definition.type,
+        "family": "record",
+        "eventCode": definition.code,
+        "internal": True,
+        "payloadContentType": "application/json",
+        "payload": sample_of(definition),
+    }
+    assert validator.is_valid(record)
+    assert not validator.is_valid({**record, "payload": {}})
+    assert not validator.is_valid({**record, "eventCode": definition.code + 1})
