@@ -1,0 +1,161 @@
+"""A load generator: keep-alive connections on one core, each sending its next request when the answer is there.
+
+Run as a process of its own: `python -m bench.load '<json of Load>'`; prints the json of `Result`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from dataclasses import asdict, dataclass
+from typing import cast
+
+import uvloop
+
+from bench import bodies
+
+WARM_UP_SHARE = 0.15
+
+
+@dataclass(frozen=True)
+class Load:
+    """What to send: `seconds` of `connections` posting to `path`, `batch` events a request (1: single events)."""
+
+    port: int
+    path: str
+    key: str
+    connections: int
+    seconds: float
+    batch: int = 1
+    core: int | None = None
+    total: int | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came back; latencies in milliseconds, of the time after the warm-up."""
+
+    events: int
+    seconds: float
+    failed: int
+    p50: float
+    p99: float
+
+    @property
+    def rate(self) -> float:
+        """Events per second."""
+        return self.events / self.seconds
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, run: _Run, first: int) -> None:
+        self._run = run
+        self._next = first
+        self._buffer = b""
+        self._sent = 0.0
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._send()
+
+    def _send(self) -> None:
+        requests = self._run.requests
+        self._next = (self._next + 7) % len(requests)
+        self._sent = time.perf_counter()
+        self._transport.write(requests[self._next])
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head = self._buffer.find(b"\r\n\r\n")
+        if head < 0:
+            return
+        at = self._buffer.find(b"content-length: ") + 16
+        length = int(self._buffer[at : self._buffer.find(b"\r\n", at)])
+        if len(self._buffer) < head + 4 + length:
+            return
+        self._run.note(self._buffer[9:12] == b"201", time.perf_counter() - self._sent)
+        self._buffer = b""
+        if self._run.running:
+            self._send()
+        else:
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self._run.ended()
+
+
+class _Run:
+    def __init__(self, load: Load) -> None:
+        self.load = load
+        pool = bodies.events() if load.batch == 1 else bodies.batches(load.batch)
+        head = (
+            f"POST {load.path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {load.key}\r\n"
+            "content-type: application/json\r\ncontent-length: "
+        ).encode()
+        self.requests = [b"%s%d\r\n\r\n%s" % (head, len(body), body) for body in pool]
+        self.running = True
+        self.done = 0
+        self.counted = 0
+        self.failed = 0
+        self.latencies: list[float] = []
+        self.counting_since = 0.0
+        self._open = load.connections
+        self._ended = asyncio.Event()
+
+    def note(self, succeeded: bool, latency: float) -> None:
+        self.done += 1
+        if not succeeded:
+            self.failed += 1
+        if self.counting_since:
+            self.counted += 1
+            self.latencies.append(latency)
+        if self.load.total is not None and self.done * self.load.batch >= self.load.total:
+            self.running = False
+
+    def ended(self) -> None:
+        self._open -= 1
+        if not self._open:
+            self._ended.set()
+
+    async def go(self) -> Result:
+        loop = asyncio.get_running_loop()
+        began = time.perf_counter()
+        if self.load.total is not None:
+            self.counting_since = began
+        for number in range(self.load.connections):
+            await loop.create_connection(lambda n=number: _Connection(self, n * 13), "127.0.0.1", self.load.port)
+        if self.load.total is None:
+            await asyncio.sleep(self.load.seconds * WARM_UP_SHARE)
+            self.counting_since = time.perf_counter()
+            await asyncio.sleep(self.load.seconds * (1 - WARM_UP_SHARE))
+            seconds = time.perf_counter() - self.counting_since
+            counted = self.counted
+            self.running = False
+        await asyncio.wait_for(self._ended.wait(), 60)
+        if self.load.total is not None:
+            seconds, counted = time.perf_counter() - began, self.counted
+        ordered = sorted(self.latencies)
+        return Result(
+            events=counted * self.load.batch,
+            seconds=seconds,
+            failed=self.failed,
+            p50=ordered[len(ordered) // 2] * 1000,
+            p99=ordered[int(len(ordered) * 0.99)] * 1000,
+        )
+
+
+def main() -> None:
+    """Run the load that the first argument describes."""
+    load = Load(**json.loads(sys.argv[1]))
+    if load.core is not None and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {load.core})
+    print(json.dumps(asdict(uvloop.run(_Run(load).go()))))
+
+
+if __name__ == "__main__":
+    main()
