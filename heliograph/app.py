@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
 from heliograph import publish
 from heliograph.clock import MICROSECONDS, Clock
+from heliograph.errors import CannotStart
 from heliograph.eventlog.follower import IndexFollower
 from heliograph.eventlog.store import lock_heads
 from heliograph.http.app import ROUTES
@@ -20,7 +20,7 @@ from heliograph.storage import instance, migrate
 from heliograph.storage.engine import Engine, Transaction
 from heliograph.storage.lockfile import LockFile
 from heliograph.storage.postgres import PostgresEngine
-from heliograph.storage.sealing import Sealer, load_or_make_key, parse_master_key
+from heliograph.storage.sealing import Sealer, make_key_file, parse_master_key
 from heliograph.storage.sqlite import SqliteEngine
 from heliograph.storage.store import Store
 from heliograph.tenancy import first_start
@@ -29,6 +29,13 @@ from heliograph.tenancy.model import Tenant
 DATABASE_FILE = "heliograph.db"
 LOCK_FILE = "heliograph.lock"
 KEY_FILE = "master.key"
+
+
+class Unprepared(CannotStart):
+    """The database is empty, and whoever opens it did not come to change that."""
+
+    def __init__(self) -> None:
+        super().__init__("The database is empty; 'heliograph serve' or 'heliograph init' prepares it.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,97 +49,141 @@ class FirstStart:
 class Platform:
     """Everything below HTTP, open and running: storage, master key and followers."""
 
-    def __init__(self, settings: Settings, *, migrate_empty: bool = True) -> None:
-        """Open the database, and prepare it when it is empty.
+    def __init__(self, settings: Settings, *, may_prepare: bool = True) -> None:
+        """Open the database, and prepare it first when it is empty and that is allowed.
 
         Raises:
-            Held: when another process has the data folder open.
-            SchemaBehind, SchemaAhead: when the schema is not this program's.
-            WrongMasterKey: when the database was made with another key.
-            BadSetting: when the master key is missing or unreadable.
+            CannotStart: when the data folder is in use, the schema is not this program's, the master key is missing
+                or wrong, the database is empty or cannot be reached.
         """
         self.settings = settings
-        self.lock = _lock(settings)
-        self.first_start: FirstStart | None = None
         clock = Clock(settings.largest_clock_jump * MICROSECONDS)
-        engine = make_engine(settings)
-        if migrate_empty and migrate.is_empty(engine, clock.now()):
-            migrate.migrate(engine, clock.now())
-        migrate.verify(engine, clock.now())
-        self.sealer = Sealer(master_key(settings))
-        self.store = Store(
-            engine, clock, append=publish.ingest, lock=lock_heads, readers=settings.readers,
-            longest_queue=settings.write_queue,
-        )  # fmt: skip
+        with ExitStack() as resources:
+            if not may_prepare and settings.database_url is None and not (settings.data / DATABASE_FILE).exists():
+                raise Unprepared
+            self.lock = resources.enter_context(_held(settings))
+            engine = make_engine(settings)
+            with plain_outages(engine):
+                self.sealer, self.first_start = _ready(settings, engine, clock.now(), may_prepare)
+            self.store = Store(
+                engine, clock, append=publish.ingest, lock=lock_heads, readers=settings.readers,
+                longest_queue=settings.write_queue,
+            )  # fmt: skip
+            self._resources = resources.pop_all()
         self.follower = IndexFollower(
-            self.store, share=settings.index_share, soft_lag=settings.index_soft_lag, linger=0.02, poll=1.0
+            self.store, share=settings.index_share, soft_lag=settings.index_soft_lag, patience=1.0
         )
         self.store.on_commit = self.follower.notice
-        try:
-            self.first_start = self.store.execute(partial(_prepare, sealer=self.sealer))
-        except BaseException:
-            self.close()
-            raise
         self.follower.start()
+
+    def edge(self) -> Edge:
+        """Return the ASGI application; the platform outlives it."""
+        return Edge(ROUTES, lambda: Services(self.settings, self.store, self.sealer, self.follower, ROUTES.all))
 
     def close(self) -> None:
         """Finish what was begun, answer everybody, release the database."""
         self.follower.stop()
         self.store.close()
-        if self.lock is not None:
-            self.lock.release()
+        self._resources.close()
 
 
-def _lock(settings: Settings) -> LockFile | None:
+@contextmanager
+def _held(settings: Settings) -> Iterator[LockFile | None]:
+    """Keep other processes from writing to the data folder; a PostgreSQL is shared instead."""
     if settings.database_url is not None:
-        return None
-    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return LockFile(settings.data / LOCK_FILE)
+        yield None
+        return
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = LockFile(settings.data / LOCK_FILE)
+    except OSError as error:
+        raise CannotStart(f"The data folder {settings.data} cannot be used: {error.strerror}.") from error
+    try:
+        yield lock
+    finally:
+        lock.release()
 
 
 def make_engine(settings: Settings) -> Engine:
-    """Choose the database that the settings name."""
+    """Choose the database that the settings name.
+
+    Raises:
+        CannotStart: when its version is too old or its address cannot be read.
+    """
     if settings.database_url is not None:
         return PostgresEngine(settings.database_url.reveal())
     return SqliteEngine(settings.data / DATABASE_FILE, settings.synchronous)
 
 
+@contextmanager
+def plain_outages(engine: Engine) -> Iterator[None]:
+    """Turn the database's own errors, while it is being opened, into one line for the operator.
+
+    Raises:
+        CannotStart: when the database cannot be reached or read.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not engine.is_outage(error):
+            raise
+        raise CannotStart(f"The database cannot be used: {' '.join(str(error).split())}") from error
+
+
+def migrate_database(settings: Settings) -> list[str]:
+    """Apply the migrations that the database lacks, and return their names.
+
+    Raises:
+        CannotStart: when the data folder is in use, or the database is newer or cannot be reached.
+    """
+    with _held(settings):
+        engine = make_engine(settings)
+        with plain_outages(engine):
+            return migrate.migrate(engine, Clock().now())
+
+
+def _ready(settings: Settings, engine: Engine, now: int, may_prepare: bool) -> tuple[Sealer, FirstStart | None]:
+    """Make sure of schema and master key; give a database without any its schema, first tenants and key."""
+    if migrate.is_empty(engine, now):
+        if not may_prepare:
+            raise Unprepared
+        migrate.migrate(engine, now)
+    migrate.verify(engine, now)
+    connection = engine.connect(write=True)
+    try:
+        with connection.transaction(now, write=True) as tx:
+            return _claim(tx, settings, may_prepare)
+    finally:
+        connection.close()
+
+
+def _claim(tx: Transaction, settings: Settings, may_prepare: bool) -> tuple[Sealer, FirstStart | None]:
+    if instance.proof_of(tx) is None:
+        if not may_prepare:
+            raise Unprepared
+        # Only now: a database in use has its key, and a new one would merely hide that it was lost.
+        if settings.master_key is None and settings.database_url is None:
+            make_key_file(settings.data / KEY_FILE)
+    sealer = Sealer(master_key(settings))
+    return sealer, FirstStart(*first_start.bootstrap(tx)) if instance.claim(tx, sealer) else None
+
+
 def master_key(settings: Settings) -> bytes:
-    """Return the master key: given, else from the data folder on SQLite, where it is made when missing.
+    """Return the master key: the one given, else on SQLite the one in the data folder.
 
     Raises:
         BadSetting: when it is missing or unreadable.
     """
+    path = settings.data / KEY_FILE
     try:
         if settings.master_key is not None:
             return parse_master_key(settings.master_key.reveal())
         if settings.database_url is None:
-            return load_or_make_key(Path(settings.data) / KEY_FILE)
+            return parse_master_key(path.read_text())
+    except OSError as error:
+        raise BadSetting(f"The master key {path} cannot be read: {error.strerror}.") from None
     except ValueError as error:
         raise BadSetting(str(error)) from None
-    raise BadSetting("PostgreSQL needs HELIOGRAPH_MASTER_KEY or HELIOGRAPH_MASTER_KEY_FILE; make one with"
-                     " 'heliograph init --print-key'.")  # fmt: skip
-
-
-def _prepare(tx: Transaction, sealer: Sealer) -> FirstStart | None:
-    """Check the master key, and fill an empty database with a company, an organization and a key."""
-    if not instance.claim(tx, sealer):
-        return None
-    return FirstStart(*first_start.bootstrap(tx))
-
-
-def make_edge(settings: Settings, opened: Callable[[Platform], None]) -> Edge:
-    """Make the ASGI application; the platform is opened when the server starts, and closed when it stops."""
-    platforms: list[Platform] = []
-
-    async def start() -> Services:
-        platform = Platform(settings)
-        platforms.append(platform)
-        opened(platform)
-        return Services(settings, platform.store, platform.sealer, platform.follower, ROUTES.all)
-
-    def stop() -> None:
-        for platform in platforms:
-            platform.close()
-
-    return Edge(ROUTES, start, stop)
+    raise BadSetting(
+        "PostgreSQL needs HELIOGRAPH_MASTER_KEY or HELIOGRAPH_MASTER_KEY_FILE; 'heliograph init --print-key' makes a key."
+    )

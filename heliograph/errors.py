@@ -26,6 +26,13 @@ class Refusal(Exception):
         self.faults = faults
 
 
+class CannotStart(Exception):
+    """The platform cannot be opened; the message is one line that tells the operator why and what helps.
+
+    No refusal: nobody has asked for anything yet.
+    """
+
+
 class Invalid(Refusal):
     """The request itself is wrong: unreadable, of the wrong type, or against a documented rule."""
 

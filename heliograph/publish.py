@@ -176,6 +176,8 @@ class _Deduplication:
         """Identity → fingerprint and index in `_new`, of events first seen in this group."""
 
     def ingest(self, submissions: Sequence[Submission]) -> list[Answer]:
+        # Of two processes that get the same event at once, the second must see what the first has stored.
+        store.lock_heads(self._tx, [self._scope.tenant_id])
         past = store.recall(self._tx, self._scope, _identities(submissions))
         own_requests: dict[bytes, int] = {}
         plans: list[Answer | int | list[int | Repeated | Contradicted]] = []
@@ -243,7 +245,8 @@ class _Deduplication:
     ) -> None:
         entries = [(key, fingerprint, _encode(receipts[index])) for key, (fingerprint, index) in self._own.items()]
         for submission, plan, answer in zip(submissions, plans, answers, strict=True):
-            if submission.request and isinstance(plan, list):
+            # A refusal has no body: there is nothing to repeat, and the same request is refused again.
+            if submission.request and isinstance(plan, list) and answer.body:
                 entries.append((submission.request.key, submission.request.fingerprint, answer.body))
         store.remember(self._tx, self._scope, entries)
 
@@ -267,7 +270,7 @@ def _repeat_of(first: Submission, answer: Answer, second: Submission) -> Answer:
     assert first.request is not None
     assert second.request is not None
     conflict = first.request.fingerprint != second.request.fingerprint
-    return Answer(answer.body, repeated=not conflict, conflict=conflict)
+    return Answer(answer.body, answer.outcomes, repeated=not conflict, conflict=conflict)
 
 
 def once(

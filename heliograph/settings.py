@@ -14,22 +14,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from heliograph.errors import CannotStart
 from heliograph.ids import Secret
 
 ENVIRONMENT_PREFIX = "HELIOGRAPH_"
 FILE_NAME = "heliograph.toml"
 
 
-class BadSetting(Exception):
+class BadSetting(CannotStart):
     """A setting that cannot be used; the message names it, the value's fault and where the value came from."""
 
 
 def _at_least(smallest: float) -> Callable[[Any], str | None]:
-    return lambda value: None if value >= smallest else f"must be at least {smallest:g}"
+    return lambda value: None if value >= smallest else f"must be at least {smallest:.12g}"
 
 
 def _between(low: float, high: float) -> Callable[[Any], str | None]:
-    return lambda value: None if low <= value <= high else f"must lie between {low:g} and {high:g}"
+    return lambda value: None if low <= value <= high else f"must lie between {low:.12g} and {high:.12g}"
 
 
 def _one_of(*words: str) -> Callable[[Any], str | None]:
@@ -102,7 +103,7 @@ class Settings:
         60, "seconds", "A larger jump forward of the clock is not followed until confirmed.", _between(1, 86_400)
     )
     index_share: float = _setting(
-        0.25, "share of time", "Most of the writer's time that indexing takes while a burst arrives.", _between(0.01, 1)
+        0.1, "share of time", "Most of the writer's time that indexing takes while a burst arrives.", _between(0.01, 1)
     )
     index_soft_lag: int = _setting(
         1_500_000, "events", "Events the filter index may be behind before ingest is slowed.", _at_least(10_000)

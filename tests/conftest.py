@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from tests.postgres import PostgresServer
+from tests.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,3 +45,25 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> StoreUrl:
     if request.param == "sqlite":
         return StoreUrl(None, tmp_path)
     return StoreUrl(request.getfixturevalue("postgres_dsn"), tmp_path)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A running server on SQLite, one for the tests of a module."""
+    running = Server.start(StoreUrl(None, tmp_path_factory.mktemp("data")))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def either_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A running server, one on each database for the tests of a module."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("server")
+        return
+    databases: PostgresServer = request.getfixturevalue("postgres_server")
+    dsn = databases.create_database()
+    running = Server.start(StoreUrl(dsn, tmp_path_factory.mktemp("data")))
+    yield running
+    running.stop()
+    databases.drop_database(dsn)

@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 import uvicorn
 
-from heliograph.app import Platform, make_edge
+from heliograph.app import Platform
 from heliograph.http.protocol import ConnectionLimits, limited_protocol
 from heliograph.settings import load
 
@@ -22,11 +22,11 @@ def serve(
     """Serve."""
     settings = load({"data": data, "host": host, "port": port, "database_url": database_url}, os.environ)
 
-    def opened(platform: Platform) -> None:
-        if platform.first_start:
-            print(f"key: {platform.first_start.token.reveal()}", flush=True)
+    platform = Platform(settings)
+    if platform.first_start:
+        print(f"key: {platform.first_start.token.reveal()}", flush=True)
 
-    edge = make_edge(settings, opened)
+    edge = platform.edge()
     limits = ConnectionLimits(
         settings.header_bytes, settings.header_count, settings.header_timeout, settings.idle_timeout
     )
@@ -41,7 +41,7 @@ def serve(
         server_header=False,
         date_header=False,
         log_level="warning",
-        ws="none",
+        ws="none", proxy_headers=False,
     )
 
 

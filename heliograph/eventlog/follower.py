@@ -17,38 +17,44 @@ from heliograph.tenancy.model import Scope
 
 log = logging.getLogger(__name__)
 
-SMALL_CHUNK = 2_000
-LARGE_CHUNK = 20_000
-"""A large chunk costs less for each event and delays a commit for longer: only for a log far ahead."""
+CHUNK = 20_000
+"""Events that one follower indexes in one transaction, at most: some ten milliseconds of the writer's time."""
+
+LINGER_SECONDS = 0.1
+SWEEP_SECONDS = 30.0
+"""How often all tenants are looked at, for what another process left behind."""
 
 
 class IndexFollower:
     """Keeps every tenant's filter index close behind its log.
 
-    While a log is at most `soft_lag` events ahead, indexing takes no more than `share` of the time, so that a burst
-    is stored first; beyond it, indexing alternates with every commit, which slows ingest down to what it can follow.
+    A chunk costs less for each event the larger it is, so a log is followed when it is `CHUNK` events ahead, or
+    after `patience` seconds. While it is at most `soft_lag` events ahead, indexing takes no more than `share` of the
+    time, so that a burst is stored first; beyond it, indexing alternates with every commit, which slows ingest down
+    to what it can follow.
     """
 
-    def __init__(self, database: Store, *, share: float, soft_lag: int, linger: float, poll: float) -> None:
+    def __init__(self, database: Store, *, share: float, soft_lag: int, patience: float) -> None:
         self._database = database
         self._share = share
         self._soft_lag = soft_lag
-        self._linger = linger
-        self._poll = poll
+        self._patience = patience
         self._wake = threading.Event()
         self._stop = threading.Event()
+        self._dirty: set[int] = set()
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="index-follower", daemon=True)
         self.lag = 0
         """Events of all tenants that are stored and not yet indexed, when last looked."""
 
     def start(self) -> None:
         """Begin; what an earlier process left behind is caught up first."""
-        self._wake.set()
         self._thread.start()
 
     def notice(self, tenant_ids: Iterable[int]) -> None:
-        """Take note that something was committed."""
-        del tenant_ids
+        """Take note that something was committed for these tenants."""
+        with self._lock:
+            self._dirty.update(tenant_ids)
         if not self._wake.is_set():
             self._wake.set()
 
@@ -59,38 +65,53 @@ class IndexFollower:
         self._thread.join()
 
     def _run(self) -> None:
+        tenant_ids: set[int] | None = None
         while not self._stop.is_set():
-            self._wake.wait(self._poll)
-            if self._stop.wait(self._linger):
-                return
-            self._wake.clear()
             try:
-                self._catch_up()
+                self._follow(tenant_ids)
             except Unavailable:
                 self._stop.wait(1.0)
             except Exception:
                 log.exception("the filter index could not be written")
                 self._stop.wait(1.0)
+            tenant_ids = self._take_dirty() if self._wake.wait(SWEEP_SECONDS) else None
 
-    def _catch_up(self) -> None:
+    def _take_dirty(self) -> set[int]:
+        self._wake.clear()
+        with self._lock:
+            dirty, self._dirty = self._dirty, set()
+        return dirty
+
+    def _follow(self, tenant_ids: set[int] | None) -> None:
+        """Index what these tenants (None: all) have ahead of their indexes, once it is worth while."""
+        deadline = time.monotonic() + self._patience
         while not self._stop.is_set():
-            behind = self._database.read(store.backlogs)
+            behind = self._database.read(partial(store.backlogs, tenant_ids=tenant_ids))
             self.lag = sum(count for _, _, count in behind)
-            if not behind:
-                return
-            for tenant_id, tenant_uid, count in behind:
-                if self._stop.is_set():
-                    return
-                began = time.monotonic()
-                chunk = LARGE_CHUNK if count > 2 * LARGE_CHUNK else SMALL_CHUNK
-                step = partial(_index, scope=system_scope(tenant_id, tenant_uid), limit=chunk)
-                self._database.execute(step, lane=("index", tenant_id))
-                if self.lag < self._soft_lag and self._database.waiting:
-                    self._stop.wait((time.monotonic() - began) * (1 / self._share - 1))
+            if self.lag >= CHUNK or time.monotonic() >= deadline or not behind:
+                break
+            self._stop.wait(LINGER_SECONDS)
+        for tenant_id, tenant_uid, count in behind:
+            scope = system_scope(tenant_id, tenant_uid)
+            for _ in range(0, count, CHUNK):
+                for name in store.FOLLOWERS:
+                    if self._stop.is_set():
+                        return
+                    self._step(scope, name)
+                self.lag = max(0, self.lag - CHUNK)
+        self.lag = 0 if not self._dirty else self.lag
+
+    def _step(self, scope: Scope, follower: str) -> None:
+        began = time.monotonic()
+        step = partial(_index, scope=scope, follower=follower)
+        self._database.execute(step, lane=("index", scope.tenant_id))
+        # Where nothing was stored meanwhile there is nobody to leave the time to.
+        if self._dirty and self.lag < self._soft_lag:
+            self._stop.wait((time.monotonic() - began) * (1 / self._share - 1))
 
 
-def _index(tx: Transaction, scope: Scope, limit: int) -> int:
-    return store.index_next(tx, scope, limit)
+def _index(tx: Transaction, scope: Scope, follower: str) -> int:
+    return store.index_next(tx, scope, follower, CHUNK)
 
 
 def clock_lag(tx: Transaction) -> int:

@@ -31,7 +31,7 @@ def is_json(content_type: str) -> bool:
     return content_type.partition(";")[0].strip().lower().endswith(("/json", "+json"))
 
 
-class EventDraft(msgspec.Struct, frozen=True, kw_only=True):
+class EventDraft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What somebody asks to be put on record, already well formed but without id, place or time.
 
     `occurred_at` is in microseconds UTC. `payload` holds the bytes exactly as they came; `content_type` is None
@@ -67,7 +67,7 @@ class RelatedEntity(msgspec.Struct, frozen=True):
     type: str
 
 
-class Envelope(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
+class Envelope(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True, gc=False):
     """All of an event but its place, time and payload; encoded once, and those bytes are what proofs cover.
 
     Fields stand in the order of their JSON names, integers stay below 2^53 and there are no floats, so the
@@ -105,7 +105,7 @@ class Event(msgspec.Struct, frozen=True):
     payload: bytes | None
 
 
-class Receipt(msgspec.Struct, frozen=True, rename="camel"):
+class Receipt(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """What the log answers for one stored event. `recorded_at` in microseconds UTC."""
 
     id: str
@@ -113,7 +113,7 @@ class Receipt(msgspec.Struct, frozen=True, rename="camel"):
     recorded_at: int
 
 
-class Prepared(msgspec.Struct, frozen=True):
+class Prepared(msgspec.Struct, frozen=True, gc=False):
     """An event with id and envelope, lacking only what the log assigns: seq and recordedAt.
 
     The keys are what filters compare; see `key_of`.

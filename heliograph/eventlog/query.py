@@ -12,7 +12,7 @@ import msgspec
 from heliograph.eventlog import store
 from heliograph.eventlog.filters import EventQuery
 from heliograph.eventlog.model import grade_of, key_of
-from heliograph.eventlog.store import FACETS, RELATED_FACET
+from heliograph.eventlog.store import FACETS, OCCURRED_AT
 from heliograph.storage.engine import Transaction
 from heliograph.tenancy.model import Scope
 
@@ -28,7 +28,7 @@ Part = tuple[int, int]
 Criterion = tuple[Part, ...]
 """Alternatives of which an event must have one."""
 
-_COLUMN = {facet: column for column, facet in FACETS.items()}
+_NAME = {facet: name for name, facet in FACETS.items()}
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -71,10 +71,15 @@ def criteria_of(query: EventQuery) -> tuple[Criterion, ...]:
         (query.target_types, (FACETS["target_type_key"],)),
         (query.target_ids, (FACETS["target_id_key"],)),
         (query.actor_uids, (FACETS["actor_key"],)),
-        (query.related_ids, (FACETS["target_id_key"], RELATED_FACET)),
+        (query.related_ids, (FACETS["target_id_key"], FACETS["related"])),
     )
     keyed = (tuple((facet, key_of(value)) for value in values for facet in facets) for values, facets in texts)
     return tuple(criterion for criterion in (grades, codes, *keyed) if criterion)
+
+
+def followers_of(criteria: Sequence[Criterion]) -> set[str]:
+    """Name the followers whose index the criteria are looked up in."""
+    return {_NAME[facet] for criterion in criteria for facet, _ in criterion}
 
 
 def seq_at(tx: Transaction, scope: Scope, moment: int, head: int) -> int:
@@ -104,7 +109,7 @@ def find(
         return Found([], span)
     if not criteria:
         return _run_of_seqs(span, ascending, limit)
-    indexed = store.position_of(tx, scope)
+    indexed = store.indexed_up_to(tx, scope, followers_of(criteria))
     body, tail = span.before(indexed), span.onward(indexed)
     steps = ((_search_index, body), (_scan_tail, tail))
     found: list[int] = []
@@ -203,7 +208,7 @@ def tail_conditions(criteria: Sequence[Criterion]) -> tuple[str, dict[str, int]]
     values: dict[str, int] = {}
     for criterion in criteria:
         alternatives = [
-            "related > 0" if facet == RELATED_FACET else f"{_COLUMN[facet]} in ({_names(facet, parts, values)})"
+            "related > 0" if _NAME[facet] == "related" else f"{_NAME[facet]} in ({_names(facet, parts, values)})"
             for facet, parts in _by_facet(criterion).items()
         ]
         text += f" and ({' or '.join(alternatives)})"
@@ -264,7 +269,7 @@ def find_by_time(
     limit: int,
 ) -> Moments:
     """Find candidates strictly between two moments among the events below `head` that carry an occurredAt."""
-    indexed = min(store.position_of(tx, scope), head)
+    indexed = min(store.indexed_up_to(tx, scope, (OCCURRED_AT, *followers_of(criteria))), head)
     leading = _sparse(tx, scope, criteria, Span(0, indexed), ascending)
     if leading is not None:
         body = _moments_of(tx, scope, criteria, leading, span, indexed, ascending, limit)

@@ -71,6 +71,7 @@ def open_log(tx: Transaction, scope: Scope) -> None:
         "insert into head (tenant_id, next_seq, last_recorded_at) values (:tenant_id, 0, 0)",
         tenant_id=scope.tenant_id,
     )
+    tx.insert(FOLLOWER, [(scope.tenant_id, name, 0) for name in FOLLOWERS])
 
 
 def lock_heads(tx: Transaction, tenant_ids: Sequence[int]) -> None:
@@ -200,9 +201,6 @@ def event_of(tenant_uid: str, row: Row) -> Event:
 
 # -- the filter index, which follows the log ------------------------------------------------------------------------
 
-FACET_INDEX = "facets"
-"""The follower that writes `event_facet` and `event_time`."""
-
 FACETS: dict[str, int] = {
     "id_key": 1,
     "grade": 2,
@@ -211,69 +209,73 @@ FACETS: dict[str, int] = {
     "target_type_key": 5,
     "target_id_key": 6,
     "actor_key": 7,
+    "related": 8,
 }
-"""The columns of `event` that can be searched, and the number of each in the index."""
+"""What can be searched, by number in the index: columns of `event`, and the related entities in its envelope."""
 
-RELATED_FACET = 8
-"""Entities beside the target; they stand in the envelope only, so few events have them."""
+OCCURRED_AT = "occurred_at"
+"""The follower that writes `event_time`, the order by the source's own time."""
+
+FOLLOWERS: tuple[str, ...] = (*FACETS, OCCURRED_AT)
+"""Each facet follows the log on its own, so that indexing many events takes many short transactions."""
 
 EVENT_FACET = Table("event_facet", {"tenant_id": "bigint", "facet": "bigint", "value": "bigint", "seq": "bigint"})
+FOLLOWER = Table("follower", {"tenant_id": "bigint", "name": "text", "position": "bigint"})
 
 
-def position_of(tx: Transaction, scope: Scope) -> int:
-    """Return the seq up to which (exclusive) the tenant's filter index is complete."""
-    row = tx.one(
-        "select position from follower where tenant_id = :tenant_id and name = :name",
-        tenant_id=scope.tenant_id,
-        name=FACET_INDEX,
-    )
-    return row[0] if row else 0
+def indexed_up_to(tx: Transaction, scope: Scope, followers: Iterable[str]) -> int:
+    """Return the seq up to which (exclusive) all of the named followers have indexed the tenant's log."""
+    rows = tx.all("select name, position from follower where tenant_id = :tenant_id", tenant_id=scope.tenant_id)
+    positions: dict[str, int] = dict(rows)
+    return min(positions[name] for name in followers)
 
 
-def index_next(tx: Transaction, scope: Scope, limit: int) -> int:
-    """Index at most `limit` events behind the present position; return how many are still left.
+def index_next(tx: Transaction, scope: Scope, follower: str, limit: int) -> int:
+    """Let one follower index at most `limit` more events; return how many are still ahead of it.
 
-    The rows of each facet are written in the index's own order, so that a chunk touches each page once.
+    Rows are written in the index's own order, so that a chunk touches each page once.
     """
-    start, stop, head = _claim(tx, scope, limit)
-    span = {"tenant_id": scope.tenant_id, "start": start, "stop": stop}
-    for column, facet in FACETS.items():
-        tx.run(
-            "insert into event_facet (tenant_id, facet, value, seq)"
-            f" select tenant_id, {facet}, {column}, seq from event"
-            f" where tenant_id = :tenant_id and seq >= :start and seq < :stop and {column} is not null"
-            f" order by {column}, seq",
-            **span,
-        )
+    # Taking the position also locks it, so that two processes never index the same events.
+    row = tx.one(
+        "update follower set position = position where tenant_id = :tenant_id and name = :name returning position",
+        tenant_id=scope.tenant_id,
+        name=follower,
+    )
+    assert row is not None
+    head: int = head_of(tx, scope)
+    span = {"tenant_id": scope.tenant_id, "start": row[0], "stop": min(row[0] + limit, head)}
+    if follower == OCCURRED_AT:
+        _index_times(tx, span)
+    elif follower == "related":
+        _index_related(tx, span)
+    else:
+        _index_column(tx, span, follower)
+    tx.run(
+        "update follower set position = :stop where tenant_id = :tenant_id and name = :name",
+        tenant_id=scope.tenant_id,
+        name=follower,
+        stop=span["stop"],
+    )
+    return head - int(span["stop"])
+
+
+def _index_column(tx: Transaction, span: dict[str, int], column: str) -> None:
+    tx.run(
+        "insert into event_facet (tenant_id, facet, value, seq)"
+        f" select tenant_id, {FACETS[column]}, {column}, seq from event"
+        f" where tenant_id = :tenant_id and seq >= :start and seq < :stop and {column} is not null"
+        f" order by {column}, seq",
+        **span,
+    )
+
+
+def _index_times(tx: Transaction, span: dict[str, int]) -> None:
     tx.run(
         "insert into event_time (tenant_id, occurred_at, seq) select tenant_id, occurred_at, seq from event"
         " where tenant_id = :tenant_id and seq >= :start and seq < :stop and occurred_at is not null"
         " order by occurred_at, seq",
         **span,
     )
-    _index_related(tx, span)
-    tx.run(
-        "update follower set position = :stop where tenant_id = :tenant_id and name = :name",
-        tenant_id=scope.tenant_id,
-        name=FACET_INDEX,
-        stop=stop,
-    )
-    return head - stop
-
-
-def _claim(tx: Transaction, scope: Scope, limit: int) -> tuple[int, int, int]:
-    """Lock the follower's position; return the span to index and the head."""
-    names = {"tenant_id": scope.tenant_id, "name": FACET_INDEX}
-    tx.run(
-        "insert into follower (tenant_id, name, position) values (:tenant_id, :name, 0) on conflict do nothing", **names
-    )
-    row = tx.one(
-        "update follower set position = position where tenant_id = :tenant_id and name = :name returning position",
-        **names,
-    )
-    start = row[0] if row else 0
-    head = head_of(tx, scope)
-    return start, min(start + limit, head), head
 
 
 def _index_related(tx: Transaction, span: dict[str, int]) -> None:
@@ -286,7 +288,7 @@ def _index_related(tx: Transaction, span: dict[str, int]) -> None:
         EVENT_FACET,
         sorted(
             {
-                (span["tenant_id"], RELATED_FACET, key_of(entity.id), seq)
+                (span["tenant_id"], FACETS["related"], key_of(entity.id), seq)
                 for seq, envelope in rows
                 for entity in decode_envelope(envelope).related_entities
             }
@@ -294,14 +296,13 @@ def _index_related(tx: Transaction, span: dict[str, int]) -> None:
     )
 
 
-def backlogs(tx: Transaction) -> list[tuple[int, str, int]]:
-    """Return (tenant, uid, events not yet indexed) of every tenant whose index is behind its log."""
+def backlogs(tx: Transaction, tenant_ids: Iterable[int] | None) -> list[tuple[int, str, int]]:
+    """Return (tenant, uid, events not yet indexed) of those tenants, or of all, whose index is behind their log."""
+    some = "" if tenant_ids is None else f" and h.tenant_id in ({', '.join(map(str, map(int, tenant_ids)))})"
     rows = tx.all(
-        "select h.tenant_id, t.uid, h.next_seq - coalesce(f.position, 0) from head h"
-        " join tenant t on t.id = h.tenant_id"
-        " left join follower f on f.tenant_id = h.tenant_id and f.name = :name"
-        " where h.next_seq > coalesce(f.position, 0)",
-        name=FACET_INDEX,
+        "select h.tenant_id, t.uid, max(h.next_seq - f.position) from head h"
+        " join follower f on f.tenant_id = h.tenant_id join tenant t on t.id = h.tenant_id"
+        f" where h.next_seq > f.position{some} group by h.tenant_id, t.uid"
     )
     return [(row[0], row[1].hex(), row[2]) for row in rows]
 

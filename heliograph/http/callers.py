@@ -118,7 +118,7 @@ class ClientAddress:
     def __init__(self, trusted_proxies: str) -> None:
         self._trusted = [ipaddress.ip_network(part.strip()) for part in trusted_proxies.split(",") if part.strip()]
 
-    def of(self, peer: str, forwarded_for: str | None) -> str:
+    def of(self, peer: str, forwarded_for: str) -> str:
         """Return the peer, or the last address in X-Forwarded-For that no trusted proxy has."""
         address = peer
         hops = forwarded_for.split(",") if forwarded_for else []

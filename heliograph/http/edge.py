@@ -11,44 +11,59 @@ import msgspec
 
 from heliograph.errors import NotFound, Refusal, TooLarge, TooMany, Unauthenticated, Unavailable
 from heliograph.http.callers import KnownCaller
-from heliograph.http.messages import Headers, Request, Response
+from heliograph.http.messages import Request, Response
 from heliograph.http.problems import CONTENT_TYPE, INTERNAL, METHOD_NOT_ALLOWED, ProblemBody, body_of, describe
 from heliograph.http.routes import Route, Routes
 from heliograph.http.services import Services
 from heliograph.ids import new_uid
 from heliograph.tenancy.access import hash_token
+from heliograph.tenancy.model import Caller
 
 log = logging.getLogger(__name__)
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _encode = msgspec.json.Encoder().encode
-_BEARER = b"bearer "
+_BEARER = "bearer "
 
 
 class Edge:
     """The ASGI application: request id, limits, authentication, errors and metrics for every route."""
 
-    def __init__(self, routes: Routes, start: Callable[[], Awaitable[Services]], stop: Callable[[], None]) -> None:
+    def __init__(self, routes: Routes, open_services: Callable[[], Services]) -> None:
         self._routes = routes
-        self._start = start
-        self._stop = stop
+        self._open_services = open_services
         self.services: Services
+
+    def start(self) -> None:
+        """Begin to answer requests, all of them on the event loop that runs now."""
+        self.services = self._open_services()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request, or the life of the server."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
-        began = time.perf_counter()
         request_id = new_uid().hex()
+        response = await self.handle(scope, receive, request_id)
+        await _send(send, response, request_id, scope["method"])
+
+    async def handle(
+        self, scope: MutableMapping[str, Any], receive: Receive, request_id: str, caller: Caller | None = None
+    ) -> Response:
+        """Answer one request, whatever it came by; a refusal is an answer too.
+
+        `caller` is who asks when this process itself vouches for them; without one the request needs a key.
+        """
+        began = time.perf_counter()
         route, parameters, refusal = self._routes.find(scope["method"], scope["path"])
         try:
             if refusal is not None:
                 response = refusal(request_id)
             else:
                 assert route is not None
-                response = await self._serve(route, dict(scope), parameters, receive, request_id)
+                request = Request(scope, request_id, self.services, parameters)
+                response = await self._serve(route, request, receive, caller)
         except Refusal as error:
             response = problem_response(error, request_id)
         except Exception:
@@ -58,32 +73,28 @@ class Edge:
         self.services.metrics.count(
             scope["method"], route.path if route else "", response.status, time.perf_counter() - began
         )
-        await _send(send, response, request_id, scope["method"])
+        return response
 
-    async def _serve(
-        self, route: Route, scope: dict[str, Any], parameters: dict[str, str], receive: Receive, request_id: str
-    ) -> Response:
-        body = b""
-        if scope["method"] not in ("GET", "HEAD"):
-            body = await _read_body(receive, scope["headers"], route.largest_body(self.services.settings))
-        request = Request(scope, body, request_id, self.services, parameters)
+    async def _serve(self, route: Route, request: Request, receive: Receive, caller: Caller | None) -> Response:
+        # Who is asking comes first: nobody without a key makes the server read a large body.
         if route.permission is not None:
-            request.known = await self._authenticate(request)
+            request.known = await self._authenticate(request) if caller is None else KnownCaller(caller, 0.0)
             request.caller = request.known.caller
+        if request.scope["method"] not in ("GET", "HEAD"):
+            request.body = await _read_body(receive, request, route.largest_body(self.services.settings))
         return await route.handler(request)
 
     async def _authenticate(self, request: Request) -> KnownCaller:
         services = self.services
-        token = _bearer_token(request.scope["headers"])
+        token = _bearer_token(request)
         if token is None:
             raise Unauthenticated("No key was sent.")
         token_hash = hash_token(token)
         known = services.callers.find(token_hash)
         if known is None:
             peer = request.scope["client"]
-            address = services.addresses.of(
-                peer[0] if peer else "", _last(request.scope["headers"], b"x-forwarded-for")
-            )
+            forwarded = b",".join(request.headers(b"x-forwarded-for")).decode("latin-1")
+            address = services.addresses.of(peer[0] if peer else "", forwarded)
             services.wrong_keys.refuse_if_too_many(address)
             try:
                 known = await services.known_caller(token_hash)
@@ -97,41 +108,30 @@ class Edge:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                try:
-                    self.services = await self._start()
-                except Exception as error:
-                    log.exception("the server cannot start")
-                    await send({"type": "lifespan.startup.failed", "message": str(error)})
-                    return
+                self.start()
                 await send({"type": "lifespan.startup.complete"})
             else:
-                self._stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
 
-def _bearer_token(headers: Headers) -> str | None:
-    values = [value for name, value in headers if name == b"authorization"]
-    if len(values) != 1 or values[0][:7].lower() != _BEARER:
+def _bearer_token(request: Request) -> str | None:
+    value = request.header(b"authorization")
+    if value is None or value[:7].lower() != _BEARER:
         return None
-    return values[0][7:].strip().decode("latin-1")
+    return value[7:].strip()
 
 
-def _last(headers: Headers, name: bytes) -> str | None:
-    values = [value for found, value in headers if found == name]
-    return b",".join(values).decode("latin-1") if values else None
-
-
-async def _read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
-    for name, value in headers:
-        if name == b"content-length" and int(value) > limit:
-            raise TooLarge(f"The body has more than {limit} bytes.")
+async def _read_body(receive: Receive, request: Request, limit: int) -> bytes:
     message = await receive()
     body: bytes = message.get("body", b"")
     if not message.get("more_body"):
         if len(body) > limit:
             raise TooLarge(f"The body has more than {limit} bytes.")
         return body
+    length = request.header(b"content-length")
+    if length is not None and int(length) > limit:
+        raise TooLarge(f"The body has more than {limit} bytes.")
     chunks = [body]
     size = len(body)
     while message.get("more_body"):

@@ -11,6 +11,7 @@ import msgspec
 
 from heliograph.catalog.actions import own_types
 from heliograph.catalog.types import Compiled, check
+from heliograph.clock import Clock
 from heliograph.errors import Conflict, Fault, Invalid, NotFound, Refusal, TooLarge, UnsupportedMediaType
 from heliograph.eventlog import cloudevents
 from heliograph.eventlog.cloudevents import Mode
@@ -58,7 +59,7 @@ class ReceiptBody(msgspec.Struct, frozen=True, rename="camel"):
     recorded_at: str
 
 
-class ItemBody(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class ItemBody(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
     """What became of one event of a batch: 201 stored, 200 stored before, else refused for the faults in `errors`."""
 
     index: int
@@ -93,12 +94,14 @@ async def create_events(request: Request) -> Response:
     query_string = request.scope["query_string"]
     tenant_uid = request.query(TenantQuery).tenant_uid if query_string else None
     services = request.services
-    scope = await services.scope(request.known, CREATE, tenant_uid)
+    scope = request.known.scopes.get((CREATE, None, False)) if tenant_uid is None else None
+    if scope is None:
+        scope = await services.scope(request.known, CREATE, tenant_uid)
     types = services.types.find(scope)
     if types is None:
         types = services.types.keep(scope, await services.read(partial(own_types, scope=scope)))
     drafts = _drafts_of(request)
-    identity = request_identity(request)
+    identity = request_identity(request) if request.has_header(b"idempotency-key") else None
     if isinstance(drafts, EventDraft):
         return await _create_one(request, scope, types, drafts, identity)
     return await _create_batch(request, scope, types, drafts, identity)
@@ -108,10 +111,12 @@ def _drafts_of(request: Request) -> EventDraft | list[EventDraft | Refusal]:
     """Read the body in whatever way its content type says."""
     settings = request.services.settings
     body = request.body
-    mode = cloudevents.mode_of(request.scope["headers"])
+    content_type = request.content_type
+    mode = None
+    if request.has_header(b"ce-specversion") or content_type.startswith("application/cloudevents"):
+        mode = cloudevents.mode_of(request.scope["headers"])
     if mode is Mode.BATCH:
         return list(cloudevents.parse_batch(body, settings.batch_events))
-    content_type = request.content_type
     if mode is None and content_type in NDJSON:
         return [_read_item(line, n) for n, line in enumerate(_bounded(read_lines(body), settings.batch_events))]
     if mode is None and content_type == "application/json" and body.lstrip()[:1] == b"[":
@@ -150,21 +155,11 @@ def _in_batch(refusal: Refusal, index: int) -> Refusal:
     return refusal
 
 
-def _limits(request: Request) -> EventLimits:
-    settings = request.services.settings
-    return EventLimits(
-        settings.event_bytes,
-        settings.payload_bytes,
-        settings.occurred_ahead * 1_000_000,
-        settings.occurred_behind * 1_000_000,
-    )
-
-
 async def _create_one(
     request: Request, scope: Scope, types: dict[str, Compiled], draft: EventDraft, identity: Identity | None
 ) -> Response:
     services = request.services
-    _limits(request).check(draft, services.store.clock.now())
+    services.event_limits.check(draft, services.store.clock)
     draft = check(draft, types, scope)
     own = None if draft.source is None else [_identity_of(draft)]
     submission = Submission(
@@ -203,8 +198,8 @@ async def _create_batch(
     identity: Identity | None,
 ) -> Response:
     services = request.services
-    limits, now = _limits(request), services.store.clock.now()
-    checked = [_check_item(draft, n, types, scope, limits, now) for n, draft in enumerate(drafts)]
+    limits, clock = services.event_limits, services.store.clock
+    checked = [_check_item(draft, n, types, scope, limits, clock) for n, draft in enumerate(drafts)]
     accepted = [draft for draft in checked if isinstance(draft, EventDraft)]
     refused = {n: draft for n, draft in enumerate(checked) if isinstance(draft, Refusal)}
     own = [_identity_of(draft) for draft in accepted]
@@ -224,12 +219,12 @@ async def _create_batch(
 
 
 def _check_item(
-    draft: EventDraft | Refusal, index: int, types: dict[str, Compiled], scope: Scope, limits: EventLimits, now: int
+    draft: EventDraft | Refusal, index: int, types: dict[str, Compiled], scope: Scope, limits: EventLimits, clock: Clock
 ) -> EventDraft | Refusal:
     if isinstance(draft, Refusal):
         return draft
     try:
-        limits.check(draft, now)
+        limits.check(draft, clock)
         return check(draft, types, scope)
     except Refusal as refusal:
         return _in_batch(refusal, index)

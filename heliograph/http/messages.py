@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl
 
@@ -44,20 +45,21 @@ def json_response(status: int, value: Any, headers: Headers | None = None) -> Re
 
 
 class Request:
-    """One request, its caller known; `parameters` come from the path."""
+    """One request; `known` and `caller` tell who asks, on routes that need a key; `parameters` come from the path."""
 
-    __slots__ = ("body", "caller", "id", "known", "parameters", "scope", "services")
+    __slots__ = ("_headers", "body", "caller", "id", "known", "parameters", "scope", "services")
 
     def __init__(
-        self, scope: dict[str, Any], body: bytes, id: str, services: Services, parameters: dict[str, str]
+        self, scope: MutableMapping[str, Any], id: str, services: Services, parameters: dict[str, str]
     ) -> None:
         self.scope = scope
-        self.body = body
         self.id = id
         self.services = services
         self.parameters = parameters
+        self.body = b""
         self.known: KnownCaller
         self.caller: Caller
+        self._headers: dict[bytes, bytes] = dict(scope["headers"])
 
     def header(self, name: bytes) -> str | None:
         """Return a header's value, names in lower case.
@@ -65,17 +67,24 @@ class Request:
         Raises:
             Invalid: when a header that has one value is sent twice, or is not ASCII.
         """
-        values = [value for found, value in self.scope["headers"] if found == name]
-        if not values:
+        value = self._headers.get(name)
+        if value is None:
             return None
-        if len(values) > 1:
-            raise Invalid.at(
-                f"header/{name.decode()}", "single", f"The header {name.decode()!r} is sent more than once."
-            )
+        if len(self._headers) != len(self.scope["headers"]) and len(self.headers(name)) > 1:
+            words = f"The header {name.decode()!r} is sent more than once."
+            raise Invalid.at(f"header/{name.decode()}", "single", words)
         try:
-            return str(values[0], "ascii").strip()
+            return value.decode("ascii").strip()
         except UnicodeDecodeError:
             raise Invalid.at(f"header/{name.decode()}", "ascii", "The header is not ASCII.") from None
+
+    def headers(self, name: bytes) -> list[bytes]:
+        """Return every value that a header was sent with."""
+        return [value for found, value in self.scope["headers"] if found == name]
+
+    def has_header(self, name: bytes) -> bool:
+        """Tell whether a header was sent."""
+        return name in self._headers
 
     @property
     def content_type(self) -> str:

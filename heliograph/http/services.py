@@ -9,8 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from heliograph.catalog.types import TenantTypes
+from heliograph.clock import MICROSECONDS
 from heliograph.errors import Invalid
 from heliograph.eventlog.follower import IndexFollower
+from heliograph.eventlog.submission import EventLimits
 from heliograph.http.callers import Callers, ClientAddress, KnownCaller, WrongKeys
 from heliograph.http.messages import Request, Response
 from heliograph.http.metrics import HttpMetrics
@@ -68,6 +70,12 @@ class Services:
         self.types = TenantTypes()
         self.metrics = HttpMetrics()
         self.routes = routes
+        self.event_limits = EventLimits(
+            settings.event_bytes,
+            settings.payload_bytes,
+            settings.occurred_ahead * MICROSECONDS,
+            settings.occurred_behind * MICROSECONDS,
+        )
         self._loop = asyncio.get_running_loop()
         self._replies = LoopReplies(self._loop)
 

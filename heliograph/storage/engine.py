@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
+
+log = logging.getLogger(__name__)
 
 Row = tuple[Any, ...]
 Dialect = Literal["sqlite", "postgres"]
@@ -81,5 +84,17 @@ class Engine(Protocol):
     def is_outage(self, error: BaseException) -> bool:
         """Tell whether the database itself, not the statement, is at fault: gone, full, read-only."""
 
+    def version(self) -> str:
+        """Return the name and version of the database, as for a person."""
+
     def close(self) -> None:
         """Release what the engine holds."""
+
+
+def run_effects(effects: Iterable[Callable[[], None]]) -> None:
+    """Run what waited for a commit; one that fails is logged, for what is durable must not look undone."""
+    for effect in effects:
+        try:
+            effect()
+        except Exception:
+            log.exception("an effect of a committed transaction failed")

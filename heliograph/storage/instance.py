@@ -8,6 +8,12 @@ from heliograph.storage.sealing import Sealer
 _PROOF = "master_key_proof"
 
 
+def proof_of(tx: Transaction) -> bytes | None:
+    """Return what `Sealer.check` proves a master key by, or None while the database belongs to none."""
+    row = tx.one("select value from instance where name = :name", name=_PROOF)
+    return row[0] if row else None
+
+
 def claim(tx: Transaction, sealer: Sealer) -> bool:
     """Tie an empty database to the master key, or check the key of one that is in use; tell which it was.
 
@@ -21,7 +27,7 @@ def claim(tx: Transaction, sealer: Sealer) -> bool:
     )
     if claimed:
         return True
-    row = tx.one("select value from instance where name = :name", name=_PROOF)
-    assert row is not None
-    sealer.check(row[0])
+    proof = proof_of(tx)
+    assert proof is not None
+    sealer.check(proof)
     return False

@@ -8,12 +8,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from heliograph.errors import CannotStart
 
-class Held(Exception):
+
+class Held(CannotStart):
     """Another process has the store open for writing."""
 
     def __init__(self, holder: Holder) -> None:
-        super().__init__(f"The data folder is in use by process {holder.pid}.")
+        super().__init__(f"The data folder is in use by process {holder.pid or '(unknown)'}.")
         self.holder = holder
 
 

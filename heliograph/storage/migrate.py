@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from importlib import resources
 
+from heliograph.errors import CannotStart
 from heliograph.storage.engine import Connection, Engine, Transaction
 
 _FILE_NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql\Z")
@@ -15,11 +16,11 @@ _WORDS = {
 }
 
 
-class SchemaBehind(Exception):
+class SchemaBehind(CannotStart):
     """The database has an older schema than the program; the message names the command that helps."""
 
 
-class SchemaAhead(Exception):
+class SchemaAhead(CannotStart):
     """The database was written by a newer program."""
 
 

@@ -11,11 +11,12 @@ from typing import Any, Literal
 import psycopg
 from psycopg import errors
 
-from heliograph.storage.engine import Row, Table
+from heliograph.errors import CannotStart
+from heliograph.storage.engine import Row, Table, run_effects
 
 FIRST_VERSION = 150000
 PARALLEL_WRITERS = 4
-_NAME = re.compile(r"(?<![:\w]):([a-z_]\w*)")
+_LITERAL_OR_NAME = re.compile(r"('[^']*')|(?<![:\w]):([a-z_]\w*)")
 _ARRAY_TYPES = {"bigint": "bigint[]", "text": "text[]", "bytes": "bytea[]"}
 
 
@@ -26,6 +27,11 @@ class PostgresEngine:
     parallel_writers = PARALLEL_WRITERS
 
     def __init__(self, url: str) -> None:
+        try:
+            psycopg.conninfo.conninfo_to_dict(url)
+        except psycopg.ProgrammingError:
+            # Its message repeats parts of the address, and so perhaps of the password.
+            raise CannotStart("The database address is not one of PostgreSQL.") from None
         self._url = url
 
     def connect(self, *, write: bool) -> PostgresConnection:
@@ -33,7 +39,7 @@ class PostgresEngine:
         connection = psycopg.connect(self._url, application_name="heliograph", connect_timeout=10)
         if connection.info.server_version < FIRST_VERSION:
             connection.close()
-            raise RuntimeError("PostgreSQL 15 or newer is needed.")
+            raise CannotStart("PostgreSQL 15 or newer is needed.")
         if not write:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
@@ -45,7 +51,12 @@ class PostgresEngine:
 
     def is_outage(self, error: BaseException) -> bool:
         """The server is gone, starting, stopping, full or read-only."""
-        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | errors.ReadOnlySqlTransaction)
+
+    def version(self) -> str:
+        """Return "PostgreSQL" and the version of the server that answers."""
+        with psycopg.connect(self._url, connect_timeout=10) as connection:
+            return f"PostgreSQL {connection.info.parameter_status('server_version')}"
 
     def close(self) -> None:
         """Nothing is held beside the connections."""
@@ -59,18 +70,12 @@ class PostgresConnection:
 
     @contextmanager
     def transaction(self, now: int, *, write: bool) -> Iterator[PostgresTransaction]:
-        """Begin with the first statement; commit at the end of the block."""
+        """Begin, so that a savepoint is never the outermost block, which would commit; commit at the end."""
         del write
         transaction = PostgresTransaction(self._connection, now)
-        try:
+        with self._connection.transaction():
             yield transaction
-            self._connection.commit()
-        except BaseException:
-            if not self._connection.closed:
-                self._connection.rollback()
-            raise
-        for effect in transaction.effects:
-            effect()
+        run_effects(transaction.effects)
 
     def close(self) -> None:
         """Close the connection."""
@@ -128,7 +133,7 @@ class PostgresTransaction:
 
 @lru_cache(maxsize=1024)
 def _with_percent_names(sql: str) -> bytes:
-    return _NAME.sub(r"%(\1)s", sql.replace("%", "%%")).encode()
+    return _LITERAL_OR_NAME.sub(lambda match: match[1] or f"%({match[2]})s", sql.replace("%", "%%")).encode()
 
 
 @lru_cache(maxsize=64)

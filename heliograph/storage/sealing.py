@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -14,13 +15,15 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from heliograph.errors import CannotStart
+
 KEY_BYTES = 32
 _NONCE_BYTES = 12
 _KEY_ID_BYTES = 4
 _PROOF = b"heliograph master key"
 
 
-class WrongMasterKey(Exception):
+class WrongMasterKey(CannotStart):
     """The key is not the one that this database was made with."""
 
 
@@ -50,10 +53,10 @@ class Sealer:
             WrongMasterKey: when it was sealed with another key, for another context, or was changed.
         """
         nonce_end = _KEY_ID_BYTES + _NONCE_BYTES
-        try:
-            return self._cipher.decrypt(sealed[_KEY_ID_BYTES:nonce_end], sealed[nonce_end:], context)
-        except InvalidTag:
-            raise WrongMasterKey("The value does not open with this master key.") from None
+        if sealed.startswith(self.key_id) and len(sealed) > nonce_end:
+            with suppress(InvalidTag):
+                return self._cipher.decrypt(sealed[_KEY_ID_BYTES:nonce_end], sealed[nonce_end:], context)
+        raise WrongMasterKey("The value does not open with this master key.")
 
     def mark(self, value: bytes) -> bytes:
         """Return a 16-byte mark that only this installation can make."""
@@ -73,8 +76,12 @@ class Sealer:
         Raises:
             WrongMasterKey: when it was not.
         """
-        if self.unseal(proof, b"proof") != _PROOF:
-            raise WrongMasterKey("The proof in the database is damaged.")
+        try:
+            known = self.unseal(proof, b"proof")
+        except WrongMasterKey:
+            known = b""
+        if known != _PROOF:
+            raise WrongMasterKey("The master key is not the one that this database was made with.")
 
 
 def _derive(master_key: bytes, purpose: bytes) -> bytes:
@@ -87,9 +94,9 @@ def parse_master_key(text: str) -> bytes:
     Raises:
         ValueError: when it is neither; the message does not repeat the text.
     """
-    text = text.strip()
+    text = text.strip().translate(_TO_STANDARD)
     try:
-        key = bytes.fromhex(text) if len(text) == 2 * KEY_BYTES else base64.b64decode(text.translate(_TO_STANDARD))
+        key = bytes.fromhex(text) if len(text) == 2 * KEY_BYTES else base64.b64decode(text, validate=True)
     except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
@@ -100,15 +107,18 @@ def parse_master_key(text: str) -> bytes:
 _TO_STANDARD = str.maketrans("-_", "+/")
 
 
-def load_or_make_key(path: Path) -> bytes:
-    """Read the key file, or make one that only its owner can read."""
+def new_master_key() -> str:
+    """Make a random master key, written as base64."""
+    return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+
+
+def make_key_file(path: Path) -> None:
+    """Write a new master key into a file that only its owner can read; one that is there already stays."""
     try:
-        return parse_master_key(path.read_text())
-    except FileNotFoundError:
-        key = secrets.token_bytes(KEY_BYTES)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(base64.b64encode(key).decode() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        return key
+    except FileExistsError:
+        return
+    with os.fdopen(descriptor, "w") as file:
+        file.write(new_master_key() + "\n")
+        file.flush()
+        os.fsync(file.fileno())

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 import apsw
 
-from heliograph.storage.engine import Row, Table
+from heliograph.errors import CannotStart
+from heliograph.storage.engine import Row, Table, run_effects
 
 FIRST_SAFE_VERSION = (3, 51, 3)
 """Older SQLite releases can corrupt a write-ahead log that two connections check-point at once."""
@@ -18,6 +19,9 @@ FIRST_SAFE_VERSION = (3, 51, 3)
 PAGE_BYTES = 8192
 AUTOCHECKPOINT_PAGES = 1000
 CACHE_KIB = 32 * 1024
+
+BUSY_MILLISECONDS = 10_000
+"""How long to wait for a foreign process that holds the file."""
 
 
 class SqliteEngine:
@@ -29,14 +33,14 @@ class SqliteEngine:
     def __init__(self, path: Path, synchronous: str = "FULL") -> None:
         version = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
         if version < FIRST_SAFE_VERSION:
-            raise RuntimeError(f"SQLite {apsw.sqlite_lib_version()} is too old; at least 3.51.3 is needed.")
+            raise CannotStart(f"SQLite {apsw.sqlite_lib_version()} is too old; at least 3.51.3 is needed.")
         self._path = path
         self._synchronous = synchronous
 
     def connect(self, *, write: bool) -> SqliteConnection:
         """Open a connection; the writer's is the only one that may change the file."""
         connection = apsw.Connection(str(self._path))
-        connection.set_busy_timeout(10_000)
+        connection.set_busy_timeout(BUSY_MILLISECONDS)
         connection.pragma("page_size", PAGE_BYTES)
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", self._synchronous)
@@ -52,10 +56,15 @@ class SqliteEngine:
         return isinstance(error, apsw.BusyError)
 
     def is_outage(self, error: BaseException) -> bool:
-        """A full or failing disk, a file that cannot be opened or written."""
+        """A full or failing disk, a file that cannot be opened or written, or is no database."""
         return isinstance(
-            error, apsw.FullError | apsw.IOError | apsw.CantOpenError | apsw.ReadOnlyError | apsw.CorruptError
+            error,
+            apsw.FullError | apsw.IOError | apsw.CantOpenError | apsw.ReadOnlyError | apsw.CorruptError | apsw.NotADBError,
         )
+
+    def version(self) -> str:
+        """Return "SQLite" and the version of the library in use."""
+        return f"SQLite {apsw.sqlite_lib_version()}"
 
     def close(self) -> None:
         """Nothing is held beside the connections."""
@@ -81,8 +90,7 @@ class SqliteConnection:
             if connection.in_transaction:
                 connection.execute("rollback")
             raise
-        for effect in transaction.effects:
-            effect()
+        run_effects(transaction.effects)
 
     def close(self) -> None:
         """Close the file."""
@@ -122,12 +130,17 @@ class SqliteTransaction:
     def savepoint(self) -> Iterator[None]:
         """Open a part that is undone alone when it raises."""
         mark = len(self.effects)
-        with self._connection:
-            try:
-                yield
-            except BaseException:
-                del self.effects[mark:]
-                raise
+        self._connection.execute("savepoint part")
+        try:
+            yield
+        except BaseException:
+            del self.effects[mark:]
+            # A full disk may already have ended the whole transaction; then that error is what must be seen.
+            if self._connection.in_transaction:
+                self._connection.execute("rollback to part")
+                self._connection.execute("release part")
+            raise
+        self._connection.execute("release part")
 
     def after_commit(self, effect: Callable[[], None]) -> None:
         """Note an effect for the time after the commit."""

@@ -68,8 +68,8 @@ class _Futures:
 class Store:
     """The database as the platform uses it: grouped writes, snapshot reads.
 
-    `append` writes the append items of a group; `lock` takes the locks of several tenants in one order, for
-    functions that touch more than one. Both run inside the group's transaction.
+    `append` writes the append items of a group; `lock` takes the locks of the tenants that a group's functions
+    touch, in one order. Both run inside the group's transaction.
     """
 
     def __init__(
@@ -203,7 +203,8 @@ class Store:
                 with connection.transaction(self.clock.now(), write=True) as tx:
                     settled = self._run(tx, group)
                 self.groups_committed += 1
-                self.on_commit({tenant_id for work in group for tenant_id in (work.tenant_id, *work.tenants)})
+                touched = {work.tenant_id for work in group if work.function is None}
+                self.on_commit(touched.union(*(work.tenants for work in group)))
                 break
             except Exception as error:
                 if self.engine.is_transient(error) and attempt < TRIES:
@@ -228,7 +229,8 @@ class Store:
                 functions.append(work)
                 touched.update(work.tenants)
         touched.update(appends)
-        if len(touched) > 1:
+        # What a function reads before it writes must not change in between, by another process either.
+        if functions or len(touched) > 1:
             self._lock_tenants(tx, sorted(touched))
         settled: list[tuple[_Work, bool, Any]] = []
         for tenant_id, works in appends.items():
@@ -305,7 +307,11 @@ def _deliver(settled: list[tuple[_Work, bool, Any]]) -> None:
         entry = by_replies.setdefault(id(work.replies), (work.replies, []))
         entry[1].append((work.waiter, succeeded, value))
     for replies, answers in by_replies.values():
-        replies.deliver(answers)
+        try:
+            replies.deliver(answers)
+        except Exception:
+            # Waiters that are gone, with their loop, must stop neither the writer nor the answers to others.
+            log.exception("a group's answers could not be delivered")
 
 
 def _discard(connection: Connection | None) -> None:

@@ -48,15 +48,17 @@ def create_tenant(tx: Transaction, scope: Scope, kind: Kind, name: str, short_na
     parent = store.tenant_of(tx, scope)
     if parent.kind != Kind.COMPANY:
         raise Conflict("Only companies contain companies and organizations; name the company by tenantUid.")
-    if store.is_short_name_taken(tx, scope, parent.root_id, short_name):
-        raise Conflict(f"The short name {short_name!r} is taken within the root company.")
     return plant_tenant(tx, scope.actor, parent, kind, name, short_name)[0]
 
 
 def plant_tenant(
     tx: Transaction, actor: Actor, parent: Tenant | None, kind: Kind, name: str, short_name: str
 ) -> tuple[Tenant, Scope]:
-    """Add a node of the tree with its log, whose first event tells of it."""
+    """Add a node of the tree with its log, whose first event tells of it.
+
+    Raises:
+        Conflict: when the short name is taken within the root company, by a tenant visible to the caller or not.
+    """
     number = store.next_number(tx, "tenant")
     tenant = Tenant(
         id=number, uid=new_uid(), parent_uid=parent.uid if parent else None,
@@ -64,7 +66,8 @@ def plant_tenant(
         kind=kind, name=name, short_name=short_name, reject_reserved_codes=False, created_at=tx.now, version=1,
     )  # fmt: skip
     scope = scope_of_new(tenant, actor)
-    store.insert_tenant(tx, tenant, parent.id if parent else None)
+    if not store.insert_tenant(tx, tenant, parent.id if parent else None):
+        raise Conflict(f"The short name {short_name!r} is taken within the root company.")
     publish.open_log(tx, scope)
     body = events.TenantCreated(
         uid=as_hex(tenant.uid), name=name, short_name=short_name, kind=kind.value, parent_uid=scope.parent_uid or UNSET

@@ -40,29 +40,24 @@ def next_number(tx: Transaction, name: str) -> int:
 # -- tenants --------------------------------------------------------------------------------------------------------
 
 
-def insert_tenant(tx: Transaction, tenant: Tenant, parent_id: int | None) -> None:
-    """Add a node to the tree, below its parent and all that are above it."""
-    tx.run(
+def insert_tenant(tx: Transaction, tenant: Tenant, parent_id: int | None) -> bool:
+    """Add a node to the tree, below its parent and all that are above it; tell whether its short name was free."""
+    inserted = tx.run(
         "insert into tenant (id, uid, parent_id, root_id, kind, name, short_name, reject_reserved_codes, created_at,"
-        " version) values (:id, :uid, :parent_id, :root_id, :kind, :name, :short_name, :reject, :created_at, 1)",
+        " version) values (:id, :uid, :parent_id, :root_id, :kind, :name, :short_name, :reject, :created_at, 1)"
+        " on conflict (root_id, short_name) do nothing",
         id=tenant.id, uid=tenant.uid, parent_id=parent_id, root_id=tenant.root_id, kind=tenant.kind, name=tenant.name,
         short_name=tenant.short_name, reject=int(tenant.reject_reserved_codes), created_at=tenant.created_at,
     )  # fmt: skip
+    if not inserted:
+        return False
     tx.run(
         "insert into tenant_closure (ancestor_id, descendant_id, depth)"
         " select ancestor_id, :id, depth + 1 from tenant_closure where descendant_id = :parent_id",
         id=tenant.id, parent_id=parent_id or 0,
     )  # fmt: skip
     tx.run("insert into tenant_closure (ancestor_id, descendant_id, depth) values (:id, :id, 0)", id=tenant.id)
-
-
-def is_short_name_taken(tx: Transaction, scope: Scope, root_id: int, short_name: str) -> bool:
-    """Tell whether a tenant of the same root company has that short name."""
-    del scope  # the uniqueness reaches over the whole tree of the root company, visible or not
-    return tx.one(
-        "select 1 from tenant where root_id = :root_id and short_name = :short_name",
-        root_id=root_id, short_name=short_name,
-    ) is not None  # fmt: skip
+    return True
 
 
 def find_tenant(tx: Transaction, uid: Uid) -> Tenant | None:

@@ -1,0 +1,109 @@
+"""What the fields of the catalogued payloads mean; found by the end of their dotted names, the longest one first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+MEANINGS: Mapping[str, str] = {
+    # everywhere
+    "uid": "The entity itself.",
+    "name": "The name that people see.",
+    "changes": "What changed, and nothing else.",
+    "from": "The value before; left out when there was none.",
+    "to": "The value since; left out when there is none.",
+    # the platform about itself
+    "Platform.kind": "What kind of failure it is.",
+    "detail": "What failed, in words.",
+    "requestId": "The request during which it failed, as in its `x-request-id`.",
+    "suppressed": "Failures of the same kind since the last one on record, which were not recorded.",
+    "behindMicroseconds": "How far the clock is behind the newest event.",
+    "aheadMicroseconds": "How far the clock is ahead of what the elapsed time explains.",
+    # tenants, accounts, keys, grants
+    "Tenant.kind": "Whether it is a company or an organization.",
+    "shortName": "The short name; it never changes.",
+    "parentUid": "The company it stands below; left out for a root company.",
+    "changes.name": "The name before and since.",
+    "changes.rejectReservedCodes": "Whether callers are refused codes below 10000, before and since.",
+    "accountId": "The account's number.",
+    "grants": "The rights it begins with.",
+    "tenantUid": "The tenant from which the right reaches downwards.",
+    "grant": "A role, or one permission.",
+    "revokedKeys": "How many keys ended with the account.",
+    "accountUid": "The account that the key acts for.",
+    "expiresAt": "When the key ends by itself; left out when it does not.",
+    "holder": "Whether an account or a key holds the right.",
+    "holderUid": "That account or key.",
+    # event types
+    "EventType.type": "The name of the type.",
+    "schema": "The JSON Schema that its payloads must obey.",
+    "defaultCode": "The code of its events that name none.",
+    "defaultCriticality": "The criticality of its events that name none.",
+    # provisioning recipes
+    "owner": "Whose event it is.",
+    "ownershipType": "Always `organization`.",
+    "owner.organizationUid": "The organization whose log holds the event.",
+    "parentCompanyUid": "That organization's company.",
+    "type": "The event type again, inside the payload.",
+    "originator": "The account that acted; left out when the platform or a device did.",
+    "originator.accountId": "Its number.",
+    "originator.organizationUid": "The organization in whose name it acted.",
+    "originator.policyUid": "The policy under which it acted.",
+    "organizationUid": "The organization that owns the recipe.",
+    "deviceIdentityHash": "The device's public uid.",
+    "status": "The recipe's status.",
+    "confirmedOwnership": "Whether somebody confirmed that the device belongs to the organization.",
+    "serialNumber": "Serial number to match.",
+    "macAddress": "MAC address to match.",
+    "model": "Model to match.",
+    "brand": "Brand to match.",
+    "tagUids": "Tags that the device gets.",
+    "deviceName": "Name that the device gets.",
+    "policyUid": "Policy that the device gets.",
+    "locationUid": "Location that the device gets.",
+    "unsuccessfulRegisterAttemptStatus": "The latest attempt to register that did not succeed.",
+    "warningMessage": "Why it did not.",
+    "errorMessage": "Why applying the recipe failed.",
+    # access codes
+    "access_code_id": "The access code.",
+    "connected_account_custom_metadata": "What is noted on the connected account.",
+    "connected_account_id": "The vendor account through which the lock is reached.",
+    "created_at": "When the event was put on record.",
+    "device_custom_metadata": "What is noted on the lock.",
+    "device_id": "The lock.",
+    "event_id": "The event.",
+    "event_type": "The event type.",
+    "occurred_at": "When it happened.",
+    "workspace_id": "The organization whose log holds the event.",
+    "access_code_errors": "What is wrong with the code.",
+    "access_code_warnings": "What deserves attention on the code.",
+    "connected_account_errors": "What is wrong with the connected account.",
+    "connected_account_warnings": "What deserves attention on the connected account.",
+    "device_errors": "What is wrong with the lock.",
+    "device_warnings": "What deserves attention on the lock.",
+    "[].created_at": "Since when.",
+    "error_code": "The error, for programs.",
+    "warning_code": "The warning, for programs.",
+    "message": "The same for people.",
+}
+
+
+def meaning_of(event_type: str, name: str) -> str:
+    """Return what the field `name` (dotted) of an event type's payload means.
+
+    Raises:
+        LookupError: when nobody has written it down.
+    """
+    entity = event_type.split(".")[0]
+    candidates = (f"{entity}.{name}", *_endings(name))
+    for candidate in candidates:
+        if candidate in MEANINGS:
+            return MEANINGS[candidate]
+    raise LookupError(f"docs/generator/meanings.py does not say what {name!r} of {event_type} means.")
+
+
+def _endings(name: str) -> list[str]:
+    steps = name.split(".")
+    endings = [".".join(steps[n:]) for n in range(len(steps))]
+    if len(steps) > 1 and steps[-2].endswith("[]"):
+        endings.insert(0, f"[].{steps[-1]}")
+    return endings

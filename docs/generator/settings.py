@@ -1,0 +1,89 @@
+"""`reference/settings.md`: the settings table."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from docs.generator import markdown
+from heliograph.catalog.actions import LARGEST_TYPE_COUNT
+from heliograph.catalog.model import LARGEST_SCHEMA
+from heliograph.eventlog.attributes import LARGEST_EXTENSIONS
+from heliograph.http.connection_problems import MAX_URL_BYTES
+from heliograph.http.events import MOST_VALUES
+from heliograph.http.protocol import MAX_PIPELINED
+from heliograph.settings import ENVIRONMENT_PREFIX, FILE_NAME, table
+from heliograph.tenancy.access import LARGEST_SUBTREE
+from heliograph.tenancy.actions import LARGEST_KEY_COUNT
+
+_INTRODUCTION = f"""\
+# Settings
+
+A setting comes from the command line, else from the environment (`{ENVIRONMENT_PREFIX}<NAME>`), else from
+`{FILE_NAME}` in the data folder, else from its default. A secret can be handed over as a file instead:
+`{ENVIRONMENT_PREFIX}MASTER_KEY_FILE=/run/secrets/master-key`. A name that is unknown, or a value outside its range,
+stops the program with a message that names it and where it came from."""
+
+_FILE = f"In `{FILE_NAME}` the names are in lower case and without the prefix:"
+
+_EXAMPLE = """\
+port = 9000
+batch_events = 500
+trusted_proxies = "10.0.0.0/8"\
+"""
+
+_FIXED = (
+    (1000, "events in one page of a list"),
+    (MOST_VALUES, "values of one filter in a query"),
+    (LARGEST_SUBTREE, "tenants that one `include=subtree` may cover"),
+    (LARGEST_TYPE_COUNT, "own event types of a tenant"),
+    (LARGEST_SCHEMA, "bytes of a type's schema"),
+    (LARGEST_EXTENSIONS, "bytes of a CloudEvent's extensions, names and values"),
+    (LARGEST_KEY_COUNT, "keys of a tenant"),
+    (MAX_URL_BYTES, "bytes of a request's path and query"),
+    (MAX_PIPELINED, "requests that a connection may send ahead of their answers"),
+)
+
+
+def page() -> str:
+    """Return the whole page."""
+    rows = [_row(row) for row in table()]
+    return markdown.document(
+        "`heliograph/settings.py`",
+        _INTRODUCTION,
+        markdown.table(("Name", "Default", "Unit or form", "Allowed", "Meaning"), rows),
+        _FILE,
+        markdown.fence("toml", _EXAMPLE),
+        markdown.heading(2, "Limits that are no settings"),
+        markdown.table(("At most", "What"), [(f"{limit:,}", what) for limit, what in _FIXED]),
+    )
+
+
+def _row(row: dataclasses.Field[Any]) -> tuple[str, ...]:
+    return (
+        markdown.code(ENVIRONMENT_PREFIX + row.name.upper()),
+        _default(row.default),
+        row.metadata["unit"],
+        _allowed(row),
+        row.metadata["help"],
+    )
+
+
+def _default(value: Any) -> str:
+    if value is None or value == "":
+        return markdown.NOTHING
+    if isinstance(value, float):
+        return markdown.code(f"{value:g}")
+    return markdown.code(value.as_posix() if isinstance(value, Path) else str(value))
+
+
+def _allowed(row: dataclasses.Field[Any]) -> str:
+    """Let the check itself say what it allows, by asking it about a value that nothing allows."""
+    check = row.metadata["check"]
+    if check is None:
+        return markdown.NOTHING
+    impossible = "\0" if isinstance(row.default, str) else float("-inf")
+    fault = check(impossible)
+    assert fault is not None, row.name
+    return str(fault).removeprefix("must be one of ").removeprefix("must lie ").removeprefix("must be ")

@@ -1,0 +1,395 @@
+"""Every route, tried with every kind of key: the table below says what each is answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from heliograph.http.app import ROUTES
+from heliograph.tenancy.model import PERMISSIONS, ROLES
+from tests.http.inprocess import SINCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from heliograph.storage.engine import Transaction
+    from tests.http.inprocess import Answer, Api
+
+_WORDS = {"r": "read", "c": "create", "u": "update", "d": "delete"}
+_ROLE_NAMES = ("owner", "operator", "integrator", "connector", "auditor", "viewer")
+_ROLE_TABLE = {
+    "event": ("rc", "rc", "rc", "c", "r", "r"),
+    "event_type": ("rcud", "rcud", "rcud", "r", "r", "r"),
+    "tenant": ("rcud", "r", "r", "", "r", "r"),
+    "account": ("rcud", "r", "", "", "r", ""),
+    "key": ("rcud", "r", "", "", "r", ""),
+}
+"""What the roles may do with the entities that have routes; on purpose not taken from the program."""
+
+ROLES_WITH = {
+    f"{_WORDS[letter]} {entity}.tenant": {
+        role for role, held in zip(_ROLE_NAMES, letters, strict=True) if letter in held
+    }
+    for entity, letters in _ROLE_TABLE.items()
+    for letter in "rcud"
+}
+
+
+@dataclass(frozen=True)
+class Ground:
+    """The tenant that a request is about, and tenants around it."""
+
+    api: Api
+    tenant: str
+    sibling: str
+    parent: str
+    child: str
+    """A tenant below `tenant`, or, of an organization, the organization itself, which then asks about `parent`."""
+
+    def at(self, path: str) -> str:
+        """Name the tenant."""
+        return f"{path}{'&' if '?' in path else '?'}tenantUid={self.tenant}"
+
+    def event(self) -> str:
+        return str(self.api.made(self.at("/v1/events"), {"eventCode": 10001})["id"])
+
+    def type(self) -> str:
+        return str(self.api.made(self.at("/v1/event-types"), {"type": self.api.short_name()})["type"])
+
+    def account(self) -> str:
+        return self.api.account(self.tenant)
+
+    def key(self) -> str:
+        return str(self.api.key_for(self.api.account(self.tenant), self.tenant, "owner")["uid"])
+
+    def grant_of(self, path: str) -> str:
+        made = self.api.made(self.at(f"{path}/grants"), {"grant": "read device.tenant"})
+        return f"{path}/grants/{made['uid']}"
+
+
+Request = tuple[str, Any]
+"""Target and body; None sends no body."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a route needs, and a request that is answered `status` when it may be made.
+
+    `permission` is "" where any key will do, and None where no key is needed.
+    """
+
+    permission: str | None
+    request: Callable[[Ground], Request]
+    status: int = 200
+    of_company: bool = False
+
+
+def _public(path: str) -> Case:
+    return Case(None, lambda ground: (path, None))
+
+
+TABLE: dict[tuple[str, str], Case] = {
+    ("POST", "/v1/events"): Case(
+        "create event.tenant", lambda g: (g.at("/v1/events"), {"eventCode": 10001}), 201
+    ),
+    ("GET", "/v1/events"): Case("read event.tenant", lambda g: (g.at(f"/v1/events?{SINCE}"), None)),
+    ("GET", "/v1/events/{id}"): Case("read event.tenant", lambda g: (g.at(f"/v1/events/{g.event()}"), None)),
+    ("GET", "/v1/event-types"): Case("read event_type.tenant", lambda g: (g.at("/v1/event-types"), None)),
+    ("POST", "/v1/event-types"): Case(
+        "create event_type.tenant", lambda g: (g.at("/v1/event-types"), {"type": g.api.short_name()}), 201
+    ),
+    ("GET", "/v1/event-types/{type}"): Case(
+        "read event_type.tenant", lambda g: (g.at(f"/v1/event-types/{g.type()}"), None)
+    ),
+    ("PATCH", "/v1/event-types/{type}"): Case(
+        "update event_type.tenant", lambda g: (g.at(f"/v1/event-types/{g.type()}"), {"defaultCriticality": 1})
+    ),
+    ("DELETE", "/v1/event-types/{type}"): Case(
+        "delete event_type.tenant", lambda g: (g.at(f"/v1/event-types/{g.type()}"), None), 204
+    ),
+    ("GET", "/v1/tenants"): Case("", lambda g: ("/v1/tenants", None)),
+    ("POST", "/v1/tenants"): Case(
+        "create tenant.tenant",
+        lambda g: (g.at("/v1/tenants"), {"kind": "organization", "name": "new", "shortName": g.api.short_name()}),
+        201,
+        of_company=True,
+    ),
+    ("GET", "/v1/tenants/{uid}"): Case("read tenant.tenant", lambda g: (f"/v1/tenants/{g.tenant}", None)),
+    ("PATCH", "/v1/tenants/{uid}"): Case(
+        "update tenant.tenant", lambda g: (f"/v1/tenants/{g.tenant}", {"name": g.api.short_name()})
+    ),
+    ("GET", "/v1/accounts"): Case("read account.tenant", lambda g: (g.at("/v1/accounts"), None)),
+    ("POST", "/v1/accounts"): Case(
+        "create account.tenant", lambda g: (g.at("/v1/accounts"), {"name": "new"}), 201
+    ),
+    ("GET", "/v1/accounts/{uid}"): Case(
+        "read account.tenant", lambda g: (g.at(f"/v1/accounts/{g.account()}"), None)
+    ),
+    ("PATCH", "/v1/accounts/{uid}"): Case(
+        "update account.tenant", lambda g: (g.at(f"/v1/accounts/{g.account()}"), {"name": "renamed"})
+    ),
+    ("DELETE", "/v1/accounts/{uid}"): Case(
+        "delete account.tenant", lambda g: (g.at(f"/v1/accounts/{g.account()}"), None), 204
+    ),
+    ("POST", "/v1/accounts/{uid}/grants"): Case(
+        "update account.tenant",
+        lambda g: (g.at(f"/v1/accounts/{g.account()}/grants"), {"grant": "update account.tenant"}),
+        201,
+    ),
+    ("DELETE", "/v1/accounts/{uid}/grants/{grantUid}"): Case(
+        "update account.tenant", lambda g: (g.at(g.grant_of(f"/v1/accounts/{g.account()}")), None), 204
+    ),
+    ("GET", "/v1/keys"): Case("read key.tenant", lambda g: (g.at("/v1/keys"), None)),
+    ("POST", "/v1/keys"): Case(
+        "create key.tenant",
+        lambda g: (g.at("/v1/keys"), {"name": "new", "grants": [{"grant": "create key.tenant"}]}),
+        201,
+    ),
+    ("GET", "/v1/keys/{uid}"): Case("read key.tenant", lambda g: (g.at(f"/v1/keys/{g.key()}"), None)),
+    ("DELETE", "/v1/keys/{uid}"): Case("delete key.tenant", lambda g: (g.at(f"/v1/keys/{g.key()}"), None), 204),
+    ("POST", "/v1/keys/{uid}/grants"): Case(
+        "update key.tenant", lambda g: (g.at(f"/v1/keys/{g.key()}/grants"), {"grant": "update key.tenant"}), 201
+    ),
+    ("DELETE", "/v1/keys/{uid}/grants/{grantUid}"): Case(
+        "update key.tenant", lambda g: (g.at(g.grant_of(f"/v1/keys/{g.key()}")), None), 204
+    ),
+    ("GET", "/healthz"): _public("/healthz"),
+    ("GET", "/readyz"): _public("/readyz"),
+    ("GET", "/metrics"): _public("/metrics"),
+    ("GET", "/openapi.json"): _public("/openapi.json"),
+}  # fmt: skip
+
+
+class Keys:
+    """One key of each kind around a ground; those of single permissions are made when they are asked for."""
+
+    def __init__(self, ground: Ground) -> None:
+        api = ground.api
+        self._ground = ground
+        self._made: dict[str, str] = {}
+        self.useless = {"revoked": _revoked_key(ground), "expired": _expired_key(ground), "ended": _ended_key(ground)}
+        self.sibling = api.key(ground.sibling, "owner")
+        self.parent = api.key(ground.parent, "owner")
+        self.child = api.key(ground.child, "owner")
+        self.roles = {role: api.key(ground.tenant, role) for role in _ROLE_NAMES}
+
+    def only(self, permission: str) -> str:
+        """Return a key with one permission."""
+        if permission not in self._made:
+            self._made[permission] = self._ground.api.key(self._ground.tenant, permission)
+        return self._made[permission]
+
+    def all_but(self, permission: str) -> str:
+        """Return a key with every permission but one."""
+        name = f"all but {permission}"
+        if name not in self._made:
+            others = [other for other in PERMISSIONS if other != permission]
+            self._made[name] = self._ground.api.key(self._ground.tenant, *others)
+        return self._made[name]
+
+
+def _revoked_key(ground: Ground) -> str:
+    made = ground.api.key_for(ground.account(), ground.tenant, "owner")
+    assert ground.api.delete(ground.at(f"/v1/keys/{made['uid']}"), ground.api.root).status == 204
+    return str(made["token"])
+
+
+def _expired_key(ground: Ground) -> str:
+    made = ground.api.key_for(ground.api.account(ground.tenant, "owner"), ground.tenant, "owner")
+
+    def expire(tx: Transaction) -> None:
+        uid = bytes.fromhex(made["uid"])
+        assert tx.run("update api_key set expires_at = :now where uid = :uid", now=tx.now, uid=uid) == 1
+
+    ground.api.run(expire)
+    return str(made["token"])
+
+
+def _ended_key(ground: Ground) -> str:
+    account = ground.api.account(ground.tenant, "owner")
+    made = ground.api.key_for(account, ground.tenant, "owner")
+    assert ground.api.delete(ground.at(f"/v1/accounts/{account}"), ground.api.root).status == 204
+    return str(made["token"])
+
+
+@pytest.fixture(scope="module")
+def grounds(api: Api) -> dict[bool, tuple[Ground, Keys]]:
+    """An organization among others, and (under True) the company above it, each with its keys."""
+    region = api.tenant(kind="company")
+    shop, other_shop = api.tenant(region), api.tenant(region)
+    of_shop = Ground(api, shop, other_shop, region, shop)
+    of_region = Ground(api, region, api.tenant(kind="company"), api.company, shop)
+    return {False: (of_shop, Keys(of_shop)), True: (of_region, Keys(of_region))}
+
+
+def test_every_route_is_in_the_table_with_the_permission_it_asks_for() -> None:
+    assert {(route.method, route.path): route.permission for route in ROUTES.all} == {
+        name: case.permission for name, case in TABLE.items()
+    }
+
+
+def test_roles_hold_what_the_table_says() -> None:
+    for permission, names in ROLES_WITH.items():
+        if permission in PERMISSIONS:
+            assert {role for role, held in ROLES.items() if permission in held} == names, permission
+
+
+UNAUTHENTICATED: dict[str, list[tuple[str, str]]] = {
+    "no key": [],
+    "no scheme": [("authorization", "hg_abc")],
+    "another scheme": [("authorization", "Basic aGc6aGc=")],
+    "no token": [("authorization", "Bearer ")],
+    "a wrong key": [("authorization", "Bearer hg_" + "A" * 43)],
+    "a key with a NUL": [("authorization", "Bearer hg_\x00")],
+}
+
+
+@pytest.mark.parametrize(("method", "path"), TABLE)
+def test_route_answers_each_kind_of_key_as_the_table_says(
+    grounds: dict[bool, tuple[Ground, Keys]], method: str, path: str
+) -> None:
+    case = TABLE[method, path]
+    ground, keys = grounds[case.of_company]
+    tried: dict[str, int] = {}
+    pending = [case.request(ground)]
+
+    def attempt(name: str, key: str | None, headers: list[tuple[str, str]] | None = None) -> Answer:
+        target, body = pending[0]
+        if body is None:
+            answer = ground.api.request(method, target, key, headers=headers or [])
+        else:
+            answer = ground.api.send(method, target, key, body, headers=headers or [])
+        tried[name] = answer.status
+        if answer.status < 300:
+            pending[0] = case.request(ground)
+        return answer
+
+    lacking = keys.all_but(case.permission) if case.permission else ""
+    before = ground.api.head(ground.tenant)
+    for name, headers in UNAUTHENTICATED.items():
+        attempt(name, None, headers)
+    for name, key in keys.useless.items():
+        attempt(name, key)
+    if case.permission:
+        beside = attempt("sibling", keys.sibling)
+        assert "permission" not in beside.json()["detail"]
+        refused = attempt("all but the permission", lacking)
+        assert f"'{case.permission}'" in refused.json()["detail"]
+        assert ground.api.head(ground.tenant) == before, "a refused request left something behind"
+        attempt("only the permission", keys.only(case.permission))
+    attempt("parent", keys.parent)
+    for role, key in keys.roles.items():
+        attempt(role, key)
+    assert tried == dict(_expected(case, [*UNAUTHENTICATED, *keys.useless]))
+
+
+def _expected(case: Case, unauthenticated: list[str]) -> Iterator[tuple[str, int]]:
+    for name in unauthenticated:
+        yield name, case.status if case.permission is None else 401
+    if case.permission:
+        yield "sibling", 404
+        yield "all but the permission", 403
+        yield "only the permission", case.status
+    yield "parent", case.status
+    for role in _ROLE_NAMES:
+        allowed = not case.permission or role in ROLES_WITH[case.permission]
+        yield role, case.status if allowed else 403
+
+
+@pytest.mark.parametrize(("method", "path"), [name for name, case in TABLE.items() if case.permission])
+def test_key_of_a_child_does_not_see_the_company_above(
+    grounds: dict[bool, tuple[Ground, Keys]], method: str, path: str
+) -> None:
+    ground, keys = grounds[True]
+    target, body = TABLE[method, path].request(ground)
+    before = ground.api.head(ground.tenant)
+    answer = ground.api.send(method, target, keys.child, body)
+    unknown = ground.api.send(method, target.replace(ground.tenant, "0" * 32), keys.child, body)
+    assert answer.status == 404
+    assert _without_id(answer) == _without_id(unknown)
+    assert ground.api.head(ground.tenant) == before
+
+
+def _without_id(answer: Answer) -> Any:
+    document = answer.json()
+    del document["requestId"]
+    return document
+
+
+_BY_UID = {
+    ("GET", "/v1/events/{}"): Ground.event,
+    ("GET", "/v1/event-types/{}"): Ground.type,
+    ("PATCH", "/v1/event-types/{}"): Ground.type,
+    ("DELETE", "/v1/event-types/{}"): Ground.type,
+    ("GET", "/v1/tenants/{}"): lambda ground: ground.tenant,
+    ("PATCH", "/v1/tenants/{}"): lambda ground: ground.tenant,
+    ("GET", "/v1/accounts/{}"): Ground.account,
+    ("PATCH", "/v1/accounts/{}"): Ground.account,
+    ("DELETE", "/v1/accounts/{}"): Ground.account,
+    ("POST", "/v1/accounts/{}/grants"): Ground.account,
+    ("DELETE", "/v1/accounts/{}/grants/00000000000000000000000000000000"): Ground.account,
+    ("GET", "/v1/keys/{}"): Ground.key,
+    ("DELETE", "/v1/keys/{}"): Ground.key,
+    ("POST", "/v1/keys/{}/grants"): Ground.key,
+    ("DELETE", "/v1/keys/{}/grants/00000000000000000000000000000000"): Ground.key,
+}
+_BODIES = {
+    "/v1/event-types/{}": {"defaultCode": 1},
+    "/v1/accounts/{}/grants": {"grant": "owner"},
+    "/v1/keys/{}/grants": {"grant": "owner"},
+}
+
+
+def test_every_route_with_a_name_in_its_path_is_tried_with_names_of_others() -> None:
+    assert len(_BY_UID) == sum("{" in route.path for route in ROUTES.all)
+
+
+@pytest.mark.parametrize(("method", "path"), _BY_UID)
+def test_what_belongs_to_another_tenant_looks_like_what_does_not_exist(
+    grounds: dict[bool, tuple[Ground, Keys]], method: str, path: str
+) -> None:
+    ground, keys = grounds[False]
+    theirs = _BY_UID[method, path](ground)
+    unknown = "0" * len(theirs) if "-" not in theirs else "00000000-0000-0000-0000-000000000000"
+    body = _BODIES.get(path, {"name": "taken over"})
+    before = ground.api.head(ground.tenant)
+    answers = [ground.api.send(method, path.format(name), keys.sibling, body) for name in (theirs, unknown)]
+    assert [answer.status for answer in answers] == [404, 404]
+    assert _without_id(answers[0]) == _without_id(answers[1])
+    assert ground.api.head(ground.tenant) == before
+
+
+def test_tenants_are_listed_to_those_who_may_read_them_and_to_nobody_else(
+    grounds: dict[bool, tuple[Ground, Keys]],
+) -> None:
+    shop, keys = grounds[False]
+    region, _ = grounds[True]
+
+    def listed(key: str) -> set[str]:
+        return {tenant["uid"] for tenant in shop.api.get("/v1/tenants?limit=1000", key).json()["data"]}
+
+    assert listed(keys.roles["viewer"]) == {shop.tenant}
+    assert listed(keys.roles["connector"]) == set()
+    assert listed(keys.all_but("read tenant.tenant")) == set()
+    assert listed(keys.parent) == {region.tenant, shop.tenant, shop.sibling}
+    assert {region.tenant, region.sibling, region.parent, shop.tenant} <= listed(shop.api.root)
+
+
+def test_key_is_refused_from_the_moment_it_expires(
+    api: Api, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = api.platform.store.clock
+    expiry = clock.now() + 40_000_000
+    key = api.key(tenant, "owner")
+
+    def set_expiry(tx: Transaction) -> None:
+        tx.run("update api_key set expires_at = :at where id = (select max(id) from api_key)", at=expiry)
+
+    api.run(set_expiry)
+    target = f"/v1/events?{SINCE}"
+    monkeypatch.setattr(clock, "now", lambda: expiry - 1)
+    assert api.get(target, key).status == 200
+    monkeypatch.setattr(clock, "now", lambda: expiry)
+    assert api.get(target, key).status == 401
