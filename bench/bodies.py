@@ -8,7 +8,7 @@ import random
 TYPES = [f"com.example.fleet.{noun}.{verb}" for noun in ("door", "screen", "gateway", "sensor", "lock")
          for verb in ("opened", "closed", "failed", "restarted", "updated", "moved", "paired", "lost")]  # fmt: skip
 TARGETS = 2000
-DISTINCT = 1000
+DISTINCT = 4000
 _WORDS = ["north", "harbour", "lobby", "firmware", "battery", "signal", "operator", "schedule", "badge", "corridor"]
 
 
@@ -38,7 +38,7 @@ def events(count: int = DISTINCT) -> list[bytes]:
     return [json.dumps(make_event(rng), separators=(",", ":")).encode() for _ in range(count)]
 
 
-def batches(size: int, count: int = 50) -> list[bytes]:
+def batches(size: int, count: int = 100) -> list[bytes]:
     """Make JSON arrays of `size` events each."""
     pool = events()
     rng = random.Random(815)

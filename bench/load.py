@@ -36,9 +36,10 @@ class Load:
 
 @dataclass(frozen=True)
 class Result:
-    """What came back; latencies in milliseconds, of the time after the warm-up."""
+    """What came back; `events` and the latencies (milliseconds) are those after the warm-up."""
 
     events: int
+    all_events: int
     seconds: float
     failed: int
     p50: float
@@ -142,6 +143,7 @@ class _Run:
         ordered = sorted(self.latencies)
         return Result(
             events=counted * self.load.batch,
+            all_events=self.done * self.load.batch,
             seconds=seconds,
             failed=self.failed,
             p50=ordered[len(ordered) // 2] * 1000,

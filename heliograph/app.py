@@ -185,5 +185,6 @@ def master_key(settings: Settings) -> bytes:
     except ValueError as error:
         raise BadSetting(str(error)) from None
     raise BadSetting(
-        "PostgreSQL needs HELIOGRAPH_MASTER_KEY or HELIOGRAPH_MASTER_KEY_FILE; 'heliograph init --print-key' makes a key."
+        "PostgreSQL needs HELIOGRAPH_MASTER_KEY or HELIOGRAPH_MASTER_KEY_FILE;"
+        " 'heliograph init --print-key' makes a key."
     )

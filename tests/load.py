@@ -6,6 +6,7 @@ import itertools
 import json
 import random
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from tests.server import Client, Response, Server
 
 LARGEST_BATCH = 20
+TODAY = datetime.now(UTC)
 
 
 class Sent(NamedTuple):
@@ -103,7 +105,7 @@ class Writer:
     def event(self) -> Sent:
         """Make an event whose fields repeat those of others, so that every filter finds many."""
         choose = self._random
-        moment = f"2026-0{choose.randint(1, 9)}-01T00:00:00.000000Z"
+        moment = TODAY - timedelta(days=choose.randint(1, 9))
         return Sent(
             token=f"{self._name}/{next(self._numbers)}",
             type=f"load.{choose.randint(1, 7)}",
@@ -111,7 +113,7 @@ class Writer:
             criticality=choose.randint(0, 5),
             target_type=choose.choice(["Device", "Door", "Gateway"]),
             target_id=f"target-{choose.randint(1, 20)}",
-            occurred_at=choose.choice([None, moment]),
+            occurred_at=choose.choice([None, moment.strftime("%Y-%m-%dT00:00:00.000000Z")]),
         )
 
     def _key(self) -> dict[str, str]:

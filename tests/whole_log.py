@@ -109,12 +109,21 @@ def assert_stored_whole(store: StoreUrl) -> None:
 
 def assert_filters_agree(asker: Asker, events: Sequence[Record], tenant: Mapping[str, Any] | None = None) -> None:
     """Check that every filter, in both orders, finds what a plain look through the whole log finds."""
+    tenant = tenant or {}
     for query, fits in questions(events):
-        expected = [event["id"] for event in events if fits(event)]
-        limit = min(1000, max(10, len(expected) // 5))
-        for order, ids in (("asc", expected), ("desc", expected[::-1])):
-            asked = {"to": END, "limit": limit, "order": order, **query, **(tenant or {})}
-            assert [event["id"] for event in listed(asker, asked)] == ids, asked
+        _assert_lists(asker, {**query, **tenant}, [event["id"] for event in events if fits(event)])
+    timed = sorted((event["occurredAt"], event["seq"], event["id"]) for event in events if event["occurredAt"])
+    _assert_lists(asker, {"timeField": "occurredAt", **tenant}, [uid for _, _, uid in timed])
+    urgent = {event["id"] for event in events if event["criticality"] == 1}
+    query = {"timeField": "occurredAt", "criticality": 1, **tenant}
+    _assert_lists(asker, query, [uid for _, _, uid in timed if uid in urgent])
+
+
+def _assert_lists(asker: Asker, query: Mapping[str, Any], ids: list[str]) -> None:
+    limit = min(1000, max(10, len(ids) // 5))
+    for order, expected in (("asc", ids), ("desc", ids[::-1])):
+        asked = {"to": END, "limit": limit, "order": order, **query}
+        assert [event["id"] for event in listed(asker, asked)] == expected, asked
 
 
 _FIELDS: dict[str, Callable[[Record], Sequence[Any]]] = {

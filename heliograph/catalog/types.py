@@ -33,6 +33,8 @@ class TenantTypes:
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[float, dict[str, Compiled]]] = {}
+        self.changes = 0
+        """How often a type has changed; what was read before the latest change is not kept after it."""
 
     def find(self, scope: Scope) -> dict[str, Compiled] | None:
         """Return the tenant's types if they were read lately."""
@@ -41,15 +43,17 @@ class TenantTypes:
             return None
         return known[1]
 
-    def keep(self, scope: Scope, types: Sequence[OwnType]) -> dict[str, Compiled]:
-        """Compile what was just read, taking over what has not changed."""
+    def keep(self, scope: Scope, types: Sequence[OwnType], changes: int) -> dict[str, Compiled]:
+        """Compile what was just read, asked when there had been so many `changes`; take over what is the same."""
         before = self._known.get(scope.tenant_id, (0.0, {}))[1]
         compiled = {own.type: _compile(own, before.get(own.type)) for own in types}
-        self._known[scope.tenant_id] = (time.monotonic(), compiled)
+        if changes == self.changes:
+            self._known[scope.tenant_id] = (time.monotonic(), compiled)
         return compiled
 
     def forget(self, scope: Scope) -> None:
         """Drop a tenant's types because one was changed."""
+        self.changes += 1
         self._known.pop(scope.tenant_id, None)
 
 

@@ -167,7 +167,9 @@ def _search_index(
         " union all ".join(parts) + f" order by 1 {direction} limit :limit",
         tenant_id=scope.tenant_id, low=window.low, high=window.high, limit=limit, **values,
     )  # fmt: skip
-    return _found(list(dict.fromkeys(row[0] for row in rows)), window, ascending, limit)
+    found = _found([row[0] for row in rows], window, ascending, limit)
+    # Only now: an event that fits by two values fills two of the rows, and says nothing of those behind the limit.
+    return Found(list(dict.fromkeys(found.seqs)), found.examined)
 
 
 def _choose_leading(

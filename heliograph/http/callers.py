@@ -39,6 +39,8 @@ class Callers:
         self._clock = clock
         self._requests_per_key = requests_per_key
         self._known: dict[bytes, KnownCaller] = {}
+        self.changes = 0
+        """How often rights have changed; what was read before the latest change is not kept after it."""
 
     def find(self, token_hash: bytes) -> KnownCaller | None:
         """Return a caller that is fresh enough to be trusted.
@@ -57,16 +59,19 @@ class Callers:
             raise Unauthenticated("The key is not valid.")
         return known
 
-    def keep(self, token_hash: bytes, caller: Caller) -> KnownCaller:
-        """Remember a caller that the database has just described."""
+    def keep(self, token_hash: bytes, caller: Caller, changes: int) -> KnownCaller:
+        """Remember a caller that the database has just described, asked when there had been so many `changes`."""
+        known = KnownCaller(caller, time.monotonic())
+        if changes != self.changes:
+            return known
         if len(self._known) >= LARGEST_CACHE:
             self._known.clear()
-        known = KnownCaller(caller, time.monotonic())
         self._known[token_hash] = known
         return known
 
     def forget_all(self) -> None:
         """Drop everything, because rights have changed."""
+        self.changes += 1
         self._known.clear()
 
     def count(self, known: KnownCaller) -> None:

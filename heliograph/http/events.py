@@ -99,7 +99,8 @@ async def create_events(request: Request) -> Response:
         scope = await services.scope(request.known, CREATE, tenant_uid)
     types = services.types.find(scope)
     if types is None:
-        types = services.types.keep(scope, await services.read(partial(own_types, scope=scope)))
+        changes = services.types.changes
+        types = services.types.keep(scope, await services.read(partial(own_types, scope=scope)), changes)
     drafts = _drafts_of(request)
     identity = request_identity(request) if request.has_header(b"idempotency-key") else None
     if isinstance(drafts, EventDraft):

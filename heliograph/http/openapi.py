@@ -67,7 +67,14 @@ def _types_of(route: Route) -> list[Any]:
     types = [] if route.query is None else [field.type for field in msgspec.structs.fields(route.query)]
     if route.body is not None:
         types.append(route.body)
-    return [*types, *(kind for answer in route.answers.values() for kind in _alternatives(answer))]
+    return [*types, *(kind for answer in _answers_of(route).values() for kind in _alternatives(answer))]
+
+
+def _answers_of(route: Route) -> dict[int, Any]:
+    """List what is answered when all goes well; a repeat by Idempotency-Key is answered 200 instead of 201."""
+    if route.idempotent_by_key:
+        return {200: route.answers[201], **route.answers}
+    return route.answers
 
 
 def _alternatives(answer: Any) -> tuple[Any, ...]:
@@ -94,7 +101,7 @@ def _operation(route: Route, schemas: list[dict[str, Any]]) -> dict[str, Any]:
         }
     operation["responses"] = {
         str(status): _answer(route, status, [next(of) for _ in _alternatives(answer)])
-        for status, answer in route.answers.items()
+        for status, answer in _answers_of(route).items()
     }  # fmt: skip
     operation["responses"] |= {str(status): {"$ref": "#/components/responses/Problem"} for status in _refusals(route)}
     if route.permission is None:
@@ -124,7 +131,7 @@ def _refusals(route: Route) -> list[int]:
         statuses = {400, 503}
     elif route.method == "GET":
         statuses -= {409, 412, 413, 415, 422}
-    return sorted(statuses - route.answers.keys())
+    return sorted(statuses - _answers_of(route).keys())
 
 
 def _content(description: str, types: tuple[str, ...], schema: dict[str, Any]) -> dict[str, Any]:

@@ -99,8 +99,9 @@ class Services:
         """Find out who holds a token, asking the database at most every few seconds."""
         known = self.callers.find(token_hash)
         if known is None:
+            changes = self.callers.changes
             caller = await self.read(partial(authenticate, token_hash=token_hash))
-            known = self.callers.keep(token_hash, caller)
+            known = self.callers.keep(token_hash, caller, changes)
         return known
 
     async def scope(

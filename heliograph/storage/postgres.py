@@ -36,10 +36,18 @@ class PostgresEngine:
 
     def connect(self, *, write: bool) -> PostgresConnection:
         """Open a connection; readers see one snapshot per transaction."""
-        connection = psycopg.connect(self._url, application_name="heliograph", connect_timeout=10)
+        connection = psycopg.connect(
+            self._url, application_name="heliograph", connect_timeout=10, client_encoding="UTF8"
+        )
         if connection.info.server_version < FIRST_VERSION:
             connection.close()
             raise CannotStart("PostgreSQL 15 or newer is needed.")
+        if connection.info.parameter_status("server_encoding") != "UTF8":
+            connection.close()
+            raise CannotStart(
+                "The database must have the encoding UTF8; make one with:"
+                " create database heliograph encoding 'UTF8' template template0"
+            )
         if not write:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
@@ -90,7 +98,7 @@ class PostgresTransaction:
 
     def __init__(self, connection: psycopg.Connection[Row], now: int) -> None:
         self._connection = connection
-        self._cursor = connection.cursor()
+        self._cursor = connection.cursor(binary=True)
         self.now = now
         self.effects: list[Callable[[], None]] = []
 
@@ -133,12 +141,12 @@ class PostgresTransaction:
 
 @lru_cache(maxsize=1024)
 def _with_percent_names(sql: str) -> bytes:
-    return _LITERAL_OR_NAME.sub(lambda match: match[1] or f"%({match[2]})s", sql.replace("%", "%%")).encode()
+    return _LITERAL_OR_NAME.sub(lambda match: match[1] or f"%({match[2]})b", sql.replace("%", "%%")).encode()
 
 
 @lru_cache(maxsize=64)
 def _insert_text(table: str, columns: tuple[tuple[str, str], ...]) -> bytes:
     names = ", ".join(name for name, _ in columns)
-    arrays = ", ".join(f"%s::{_ARRAY_TYPES[kind]}" for _, kind in columns)
+    arrays = ", ".join(f"%b::{_ARRAY_TYPES[kind]}" for _, kind in columns)
     text = f"insert into {table} ({names}) select * from unnest({arrays})"
     return text.encode()

@@ -23,6 +23,10 @@ CACHE_KIB = 32 * 1024
 BUSY_MILLISECONDS = 10_000
 """How long to wait for a foreign process that holds the file."""
 
+_OUTAGES = (
+    apsw.FullError, apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.CorruptError, apsw.NotADBError,
+)  # fmt: skip
+
 
 class SqliteEngine:
     """An engine over one database file."""
@@ -57,10 +61,7 @@ class SqliteEngine:
 
     def is_outage(self, error: BaseException) -> bool:
         """A full or failing disk, a file that cannot be opened or written, or is no database."""
-        return isinstance(
-            error,
-            apsw.FullError | apsw.IOError | apsw.CantOpenError | apsw.ReadOnlyError | apsw.CorruptError | apsw.NotADBError,
-        )
+        return isinstance(error, _OUTAGES)
 
     def version(self) -> str:
         """Return "SQLite" and the version of the library in use."""

@@ -100,17 +100,17 @@ def _scope(tenant: Tenant, permission: str, actor: Actor, tenants: tuple[tuple[i
     )
 
 
-def require_held(tx: Transaction, caller: Caller, grant: str, scope: Scope) -> None:
+def require_held(tx: Transaction, caller: Caller, grant: str, scope: Scope, pointer: str) -> None:
     """Make sure that the caller holds all that a grant stands for: nobody gives more than they have.
 
     Raises:
-        Invalid: when `grant` is neither a role nor a permission.
+        Invalid: naming `pointer`, when `grant` is neither a role nor a permission.
         Denied: naming what is missing.
     """
     try:
         wanted = permissions_of(grant)
     except KeyError:
-        raise Invalid.at("/grant", "grant", f"{grant!r} is neither a role nor a permission.") from None
+        raise Invalid.at(pointer, "grant", f"{grant[:100]!r} is neither a role nor a permission.") from None
     missing = wanted - caller.permissions_at(store.path_of(tx, scope.tenant_id))
     if missing:
         raise Denied(f"You cannot give what you do not hold: '{min(missing)}' on tenant {scope.tenant_uid}.")

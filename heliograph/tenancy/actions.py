@@ -302,15 +302,16 @@ def revoke_key(tx: Transaction, scope: Scope, uid: Uid) -> None:
 
 def _granted(tx: Transaction, caller: Caller, scope: Scope, wishes: Sequence[GrantWish]) -> list[tuple[Scope, str]]:
     """Check each wish against what the caller holds; return the scopes on which to grant."""
-    granted = []
-    for wish in wishes:
-        tenant_uid = Uid(bytes.fromhex(scope.tenant_uid))
-        if wish.tenant_uid is not None:
-            tenant_uid = parse_uid(wish.tenant_uid, "/grants/tenantUid")
-        on = require(tx, caller, scope.permission, tenant_uid)
-        require_held(tx, caller, wish.grant, on)
-        granted.append((on, wish.grant))
-    return granted
+    return [_grantable(tx, caller, scope, wish, f"/grants/{n}") for n, wish in enumerate(wishes)]
+
+
+def _grantable(tx: Transaction, caller: Caller, scope: Scope, wish: GrantWish, place: str = "") -> tuple[Scope, str]:
+    tenant_uid = Uid(bytes.fromhex(scope.tenant_uid))
+    if wish.tenant_uid is not None:
+        tenant_uid = parse_uid(wish.tenant_uid, f"{place}/tenantUid")
+    on = require(tx, caller, scope.permission, tenant_uid)
+    require_held(tx, caller, wish.grant, on, f"{place}/grant")
+    return on, wish.grant
 
 
 def _insert_grants(
@@ -339,7 +340,7 @@ def add_grant(tx: Transaction, caller: Caller, scope: Scope, holder: Holder, uid
     held = _holder(tx, scope, holder, uid)
     if held.holder.revoked_at is not None:
         raise Conflict(f"The {holder} was revoked.")
-    on, name = _granted(tx, caller, scope, [wish])[0]
+    on, name = _grantable(tx, caller, scope, wish)
     grant = _insert_grant(tx, holder, held.holder.id, on, name)
     if grant is None:
         return next(g for g in held.grants if g.tenant_id == on.tenant_id and g.name == name)

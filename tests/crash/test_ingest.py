@@ -14,6 +14,8 @@ from tests.server import SAFETY_SECONDS, Server
 from tests.whole_log import Follower, assert_filters_agree, assert_sound, assert_stored_whole, listed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.conftest import StoreUrl
     from tests.whole_log import Record
 
@@ -23,8 +25,10 @@ MOST_ANSWERS = 40
 """Answers after which a round is over at the latest."""
 
 
-def load_until_killed(server: Server, threads: ThreadPoolExecutor, number: int) -> list[Attempt]:
-    """Load the server from several connections, kill it at some moment, and return all that was sent."""
+def load_until_end(
+    server: Server, threads: ThreadPoolExecutor, number: int, end: Callable[[Server], None]
+) -> list[Attempt]:
+    """Load the server from several connections, end it at some moment, and return all that was sent."""
     answered = threading.Semaphore(0)
     chance = random.Random(number)
     loads = [
@@ -34,7 +38,7 @@ def load_until_killed(server: Server, threads: ThreadPoolExecutor, number: int) 
         assert answered.acquire(timeout=SAFETY_SECONDS)
     # Anywhere in the next commits: between two answers a server is always at the same point of its work.
     threading.Event().wait(chance.uniform(0, 0.01))
-    server.kill()
+    end(server)
     return [attempt for load in loads for attempt in load.result()]
 
 
@@ -99,7 +103,7 @@ def test_nothing_that_was_answered_is_lost_and_no_repeat_is_stored_twice_when_th
     try:
         with ThreadPoolExecutor(CONNECTIONS) as threads:
             for number in range(ROUNDS):
-                attempts = load_until_killed(server, threads, number)
+                attempts = load_until_end(server, threads, number, Server.kill)
                 server.restart()
                 follower.drain(server)
                 assert_kept(follower.events, attempts)
@@ -114,3 +118,20 @@ def test_nothing_that_was_answered_is_lost_and_no_repeat_is_stored_twice_when_th
         server.stop()
     # Some of the unanswered had been stored and some had not, or the kills did not fall into the commits.
     assert set(outcomes) == {True, False}
+
+
+def test_what_was_stored_was_answered_when_the_server_is_stopped_under_load(store_url: StoreUrl) -> None:
+    server = Server.start(store_url)
+    follower = Follower()
+    try:
+        with ThreadPoolExecutor(CONNECTIONS) as threads:
+            for number in range(3):
+                attempts = load_until_end(server, threads, number, Server.stop)
+                server.restart()
+                follower.drain(server)
+                assert_kept(follower.events, attempts)
+                tokens = {event["payload"].get("token") for event in follower.events}
+                left_open = [attempt for attempt in attempts if attempt.answer is None]
+                assert not any(event.token in tokens for attempt in left_open for event in attempt.events)
+    finally:
+        server.stop()

@@ -7,12 +7,17 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StoreUrl
-from tests.docs.pages import ROOT, Block, blocks, name_of
-from tests.docs.runner import matches, require_curl, run_blocks
+from tests.docs.pages import ROOT, blocks
+from tests.docs.runner import require_curl, run_blocks
 from tests.server import Server
 
 # Pages that expect a running server, fresh from its first start, on the data folder `data`.
-ON_A_SERVER = ["docs/rules.md", "docs/how-to/cloudevents.md", "docs/how-to/permissions.md"]
+ON_A_SERVER = [
+    "docs/rules.md",
+    "docs/log-format.md",
+    "docs/how-to/cloudevents.md",
+    "docs/how-to/permissions.md",
+]
 
 
 @pytest.mark.parametrize("name", ON_A_SERVER)

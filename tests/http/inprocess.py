@@ -18,7 +18,7 @@ from heliograph.settings import Settings
 from tests.http.promises import check_promises
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, MutableMapping, Sequence
+    from collections.abc import Callable, Coroutine, MutableMapping, Sequence
 
     from heliograph.http.edge import Edge
     from heliograph.storage.engine import Transaction
@@ -139,24 +139,34 @@ class Api:
         method: str,
         target: str,
         key: str | None = None,
-        body: bytes | Iterable[bytes] = b"",
+        body: bytes | Sequence[bytes] = b"",
         headers: Sequence[tuple[str, str]] = (),
         client: str = "127.0.0.1",
     ) -> Answer:
-        """Send a request and check the promises of every answer; `body` in several parts comes without a length."""
+        """Send a request and wait for its answer; `body` in several parts comes without a length."""
+        return self._on_loop(self.call(method, target, key, body, headers, client))
+
+    async def call(
+        self,
+        method: str,
+        target: str,
+        key: str | None = None,
+        body: bytes | Sequence[bytes] = b"",
+        headers: Sequence[tuple[str, str]] = (),
+        client: str = "127.0.0.1",
+    ) -> Answer:
+        """Send a request from the platform's own loop, and check the promises of every answer."""
         sent = [(b"host", b"localhost"), *((name.lower().encode(), value.encode("latin-1")) for name, value in headers)]
         if key is not None:
             sent.append((b"authorization", f"Bearer {key}".encode()))
-        parts = [body] if isinstance(body, bytes) else [*body]
         if isinstance(body, bytes) and body:
             sent.append((b"content-length", str(len(body)).encode()))
-        raw = self._on_loop(self._call(method, target, sent, parts, client))
+        raw = await self._call(method, target, sent, [body] if isinstance(body, bytes) else [*body], client)
         names = [name for name, _ in raw.headers]
         assert len(set(names)) == len(names), "a header was sent twice"
-        headers_in = {name.decode(): value.decode("latin-1") for name, value in raw.headers}
-        answer = Answer(raw.status, headers_in, raw.body)
-        check_promises(method, target, answer.status, answer.headers, answer.body)
-        return answer
+        found = {name.decode(): value.decode("latin-1") for name, value in raw.headers}
+        check_promises(method, target, raw.status, found, raw.body)
+        return Answer(raw.status, found, raw.body)
 
     async def _call(
         self, method: str, target: str, headers: list[tuple[bytes, bytes]], parts: list[bytes], client: str

@@ -191,6 +191,34 @@ def test_revocation_is_recorded_once_when_both_are_asked_for_it(pair: tuple[Serv
         assert len(told) == 1
 
 
+def test_rights_are_granted_when_tenants_give_them_to_each_other_at_once(pair: tuple[Server, Server]) -> None:
+    """Each grant is recorded in the log of the other tenant, so the logs are locked crosswise."""
+    company = company_of(pair[0])
+    tenants = [make_tenant(pair[0], company, name) for name in ("give", "take")]
+    for _ in range(5):
+        keys = [
+            pair[0]
+            .request(
+                "POST",
+                "/v1/keys",
+                query={"tenantUid": tenant},
+                body={"name": "crosswise", "grants": [{"grant": "viewer"}]},
+            )
+            .json["uid"]
+            for tenant in tenants
+        ]
+        calls = []
+        for n in range(4):
+            wish = {"grant": "read event.tenant" if n < 2 else "connector", "tenantUid": tenants[1 - n % 2]}
+            path = f"/v1/keys/{keys[n % 2]}/grants"
+            calls.append(("POST", path, {"query": {"tenantUid": tenants[n % 2]}, "body": wish}))
+        answers = at_once(pair, calls)
+        assert statuses(answers) == [201] * 4, [answer.body for answer in answers]
+        for n, tenant in enumerate(tenants):
+            query = {"tenantUid": tenant, "type": "Grant.Added", "relatedEntityId": keys[1 - n]}
+            assert len(events_of(pair[1], query)) == 2
+
+
 def test_revoked_key_stops_working_at_once_here_and_soon_at_the_other_process(pair: tuple[Server, Server]) -> None:
     made = pair[0].request("POST", "/v1/keys", body={"name": "revoked", "grants": [{"grant": "viewer"}]}).json
     query = {"from": "2020-01-01T00:00:00Z", "limit": 1}

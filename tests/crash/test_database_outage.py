@@ -1,0 +1,127 @@
+"""PostgreSQL itself is killed under a running server, and comes back."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from tests.conftest import StoreUrl
+from tests.load import Writer
+from tests.postgres import RunAs, find_binaries
+from tests.server import SAFETY_SECONDS, Server
+from tests.whole_log import Follower, assert_filters_agree, assert_sound, assert_stored_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Mortal:
+    """A PostgreSQL of this test's own: its child, so that no trace of a killed one keeps the next from starting."""
+
+    def __init__(self) -> None:
+        self._run_as = RunAs.someone_allowed()
+        self._home = Path(tempfile.mkdtemp(prefix="heliograph-pg-", dir="/tmp"))
+        self._run_as.take(self._home)
+        self.dsn = f"postgresql://postgres@/postgres?host={self._home}"
+        binaries = find_binaries(self._run_as, self._home)
+        options = [
+            "--auth=trust",
+            "--username=postgres",
+            "--encoding=UTF8",
+            "--no-sync",
+            "--pgdata",
+            str(self._home / "data"),
+        ]
+        self._run_as.output([str(binaries / "initdb"), *options], self._home)
+        self._command = [str(binaries / "postgres"), "-D", str(self._home / "data"), "--listen_addresses="]
+        self._command.append(f"--unix_socket_directories={self._home}")
+        self.start()
+
+    def start(self) -> None:
+        """Start it on its files, and wait until it has recovered what there is."""
+        self._process = self._run_as.popen(self._command, self._home, subprocess.DEVNULL)
+        deadline = time.monotonic() + SAFETY_SECONDS
+        while not self._accepts():
+            assert time.monotonic() < deadline, "PostgreSQL does not answer"
+            # It refuses to start while a process of the killed one still ends.
+            if self._process.poll() is not None:
+                self._process = self._run_as.popen(self._command, self._home, subprocess.DEVNULL)
+
+    def kill(self) -> None:
+        """End it as `kill -9` does, with whatever it was about to write."""
+        self._process.kill()
+        self._process.communicate()
+
+    def stop(self) -> None:
+        """End it and remove its files."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.communicate(timeout=SAFETY_SECONDS)
+        shutil.rmtree(self._home)
+
+    def _accepts(self) -> bool:
+        try:
+            psycopg.connect(self.dsn).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+@pytest.fixture
+def mortal() -> Iterator[Mortal]:
+    postgres = Mortal()
+    yield postgres
+    postgres.stop()
+
+
+def test_server_refuses_politely_while_postgresql_is_dead_and_goes_on_when_it_is_back(
+    mortal: Mortal, tmp_path: Path
+) -> None:
+    server = Server.start(StoreUrl(mortal.dsn, tmp_path))
+    writer, follower = Writer("outage"), Follower()
+    try:
+        answered = [writer.next() for _ in range(30)]
+        for attempt in answered:
+            assert attempt.send(server).status == 201
+        pid = server.pid
+        mortal.kill()
+
+        unanswered = [attempt for attempt in (writer.next() for _ in range(20)) if attempt.repeatable]
+        for attempt in unanswered:
+            refusal = attempt.send(server)
+            assert (refusal.status, refusal.headers["content-type"]) == (503, "application/problem+json")
+            assert int(refusal.headers["retry-after"]) > 0
+        listing = server.request("GET", "/v1/events", query={"from": "2020-01-01T00:00:00Z"})
+        assert (listing.status, listing.headers["content-type"]) == (503, "application/problem+json")
+        assert server.request("GET", "/readyz", key="").status == 503
+        assert server.request("GET", "/healthz", key="").status == 200
+
+        mortal.start()
+        for attempt in unanswered:
+            deadline = time.monotonic() + SAFETY_SECONDS
+            while attempt.send(server).status == 503:
+                assert time.monotonic() < deadline, "the server does not recover"
+            attempt.answer = attempt.send(server)
+            assert attempt.answer.status == 200
+        assert server.pid == pid
+        assert server.request("GET", "/readyz", key="").status == 200
+
+        follower.drain(server)
+        assert_sound(follower.events)
+        for attempt in (*answered, *unanswered):
+            assert attempt.answer is not None
+            for sent, receipt in zip(attempt.events, attempt.receipts(attempt.answer), strict=True):
+                stored = follower.events[receipt["seq"]]
+                assert stored["id"] == receipt["id"]
+                assert sent.is_in(stored)
+        assert_stored_whole(server.store)
+        assert_filters_agree(server, follower.events)
+    finally:
+        server.stop()
