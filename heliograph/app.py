@@ -11,6 +11,7 @@ from heliograph.clock import MICROSECONDS, Clock
 from heliograph.errors import CannotStart
 from heliograph.eventlog.follower import IndexFollower
 from heliograph.eventlog.store import lock_heads
+from heliograph.eventlog.upkeep import Upkeep
 from heliograph.http.app import ROUTES
 from heliograph.http.edge import Edge
 from heliograph.http.services import Services
@@ -73,15 +74,21 @@ class Platform:
         self.follower = IndexFollower(
             self.store, share=settings.index_share, soft_lag=settings.index_soft_lag, patience=1.0
         )
+        self.upkeep = Upkeep(self.store, remember_days=settings.dedup_days)
         self.store.on_commit = self.follower.notice
         self.follower.start()
+        self.upkeep.start()
 
     def edge(self) -> Edge:
         """Return the ASGI application; the platform outlives it."""
-        return Edge(ROUTES, lambda: Services(self.settings, self.store, self.sealer, self.follower, ROUTES.all))
+        return Edge(ROUTES, self._services)
+
+    def _services(self) -> Services:
+        return Services(self.settings, self.store, self.sealer, self.follower, self.upkeep, ROUTES.all)
 
     def close(self) -> None:
         """Finish what was begun, answer everybody, release the database."""
+        self.upkeep.stop()
         self.follower.stop()
         self.store.close()
         self._resources.close()

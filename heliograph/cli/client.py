@@ -13,7 +13,6 @@ import msgspec
 
 from heliograph import __version__
 from heliograph.ids import new_uid
-from heliograph.tenancy.first_start import local_operator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, MutableMapping
@@ -219,12 +218,23 @@ class LocalTransport:
     """
 
     def __init__(self, platform: Platform, key: Secret | None) -> None:
+        """Take over an open platform, which `close` closes.
+
+        Raises:
+            NotFound: when no account is left for the local operator to act as.
+        """
+        from heliograph.tenancy.first_start import local_operator
+
         self._platform = platform
         self._key = key
-        self._caller = None if key else platform.store.read(local_operator)
-        self._edge = platform.edge()
         self._runner = asyncio.Runner()
-        self._runner.run(self._start())
+        try:
+            self._caller = None if key else platform.store.read(local_operator)
+            self._edge = platform.edge()
+            self._runner.run(self._start())
+        except BaseException:
+            self.close()
+            raise
 
     async def _start(self) -> None:
         self._edge.start()

@@ -1,54 +1,33 @@
-"""The command line."""
+"""The command line: `heliograph <command>`.
+
+Exit codes: 0 when it worked, 1 when the platform refused, 2 when the command was used wrongly.
+"""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import typer
-import uvicorn
 
-from heliograph.app import Platform
-from heliograph.http.protocol import ConnectionLimits, limited_protocol
-from heliograph.settings import load
+from heliograph.cli import accounts, doctor, events, operate, tenants, types
 
-app = typer.Typer(no_args_is_help=True)
+HELP = """An event platform for connected devices.
 
+Commands ask the server that --url names, else the one that serves the data folder; both want a key (--key or
+HELIOGRAPH_KEY). Where no server runs, they open the database themselves, as its owner and without a key.
 
-@app.command()
-def serve(
-    data: Path | None = None, host: str | None = None, port: int | None = None, database_url: str | None = None
-) -> None:
-    """Serve."""
-    settings = load({"data": data, "host": host, "port": port, "database_url": database_url}, os.environ)
+Exit codes: 0 it worked, 1 the platform refused, 2 the command was used wrongly. With --json, standard output is
+JSON and nothing else. Completion for your shell: heliograph --install-completion.
+"""
 
-    platform = Platform(settings)
-    if platform.first_start:
-        print(f"key: {platform.first_start.token.reveal()}", flush=True)
-
-    edge = platform.edge()
-    limits = ConnectionLimits(
-        settings.header_bytes, settings.header_count, settings.header_timeout, settings.idle_timeout
-    )
-    uvicorn.run(
-        edge,
-        host=settings.host,
-        port=settings.port,
-        http=limited_protocol(limits),
-        loop="uvloop",
-        lifespan="on",
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        log_level="warning",
-        ws="none", proxy_headers=False,
-    )
-
-
-@app.command()
-def noop() -> None:
-    """x"""
+# Plain help and plain messages: the same on a terminal, in a log and in a pipe.
+app = typer.Typer(name="heliograph", help=HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+for command in (operate.serve, operate.init, operate.migrate):
+    app.command()(command)
+for group in (tenants.app, accounts.accounts, accounts.keys, events.app, types.app):
+    app.add_typer(group)
+for command in (operate.openapi, doctor.doctor):
+    app.command()(command)
 
 
 def main() -> None:
+    """Run the command that the process was started with."""
     app()

@@ -112,8 +112,3 @@ class IndexFollower:
 
 def _index(tx: Transaction, scope: Scope, follower: str) -> int:
     return store.index_next(tx, scope, follower, CHUNK)
-
-
-def clock_lag(tx: Transaction) -> int:
-    """Return by how many microseconds the clock is behind the newest event; negative when it is not."""
-    return store.newest_time(tx) - tx.now

@@ -311,3 +311,9 @@ def newest_time(tx: Transaction) -> int:
     """Return the highest recordedAt of all tenants, microseconds UTC."""
     row = tx.one("select max(last_recorded_at) from head")
     return row[0] or 0 if row else 0
+
+
+def logs(tx: Transaction) -> list[tuple[int, str]]:
+    """Return (tenant, uid) of every log."""
+    rows = tx.all("select h.tenant_id, t.uid from head h join tenant t on t.id = h.tenant_id order by h.tenant_id")
+    return [(row[0], row[1].hex()) for row in rows]

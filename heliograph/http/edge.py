@@ -66,8 +66,9 @@ class Edge:
                 response = await self._serve(route, request, receive, caller)
         except Refusal as error:
             response = problem_response(error, request_id)
-        except Exception:
+        except Exception as error:
             log.exception("request %s failed", request_id)
+            self.services.tell_of(error, request_id)
             detail = "The platform failed to answer; its log has the reason under this request id."
             response = _problem(describe(INTERNAL, detail, request_id))
         self.services.metrics.count(

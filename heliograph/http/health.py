@@ -8,7 +8,7 @@ import msgspec
 
 from heliograph import __version__
 from heliograph.errors import Unavailable
-from heliograph.eventlog.follower import clock_lag
+from heliograph.eventlog.upkeep import TOLERATED_LAG, clock_lag
 from heliograph.http.messages import Request, Response, json_response
 from heliograph.http.metrics import CONTENT_TYPE, exposition
 
@@ -48,7 +48,7 @@ async def ready(request: Request) -> Response:
             f"The clock jumped forward by {store.clock.ignored_jump // 1_000_000} s and is not followed;"
             " if it is right, send the process SIGHUP or start it again."
         )
-    if behind > 1_000_000:
+    if behind > TOLERATED_LAG:
         warnings.append(f"The clock is {behind // 1_000_000} s behind the newest event; times go on rising from there.")
     return json_response(200, ReadyBody("ready", warnings, follower.lag, store.waiting))
 

@@ -13,6 +13,7 @@ from heliograph.clock import MICROSECONDS
 from heliograph.errors import Invalid
 from heliograph.eventlog.follower import IndexFollower
 from heliograph.eventlog.submission import EventLimits
+from heliograph.eventlog.upkeep import Upkeep
 from heliograph.http.callers import Callers, ClientAddress, KnownCaller, WrongKeys
 from heliograph.http.messages import Request, Response
 from heliograph.http.metrics import HttpMetrics
@@ -57,12 +58,19 @@ class Services:
     """What the handlers work with; one for each event loop."""
 
     def __init__(
-        self, settings: Settings, store: Store, sealer: Sealer, follower: IndexFollower, routes: Sequence[Route]
+        self,
+        settings: Settings,
+        store: Store,
+        sealer: Sealer,
+        follower: IndexFollower,
+        upkeep: Upkeep,
+        routes: Sequence[Route],
     ) -> None:
         self.settings = settings
         self.store = store
         self.sealer = sealer
         self.follower = follower
+        self.upkeep = upkeep
         self.callers = Callers(store.clock, settings.requests_per_key)
         self.wrong_keys = WrongKeys(settings.wrong_keys_per_minute)
         self.addresses = ClientAddress(settings.trusted_proxies)
@@ -117,6 +125,11 @@ class Services:
             )
             known.scopes[name] = scope
         return scope
+
+    def tell_of(self, error: Exception, request_id: str) -> None:
+        """Record a failure of the platform in its log; what the error says stays in the program's own log."""
+        tell = partial(self.upkeep.technical_error, "request", f"A request failed: {type(error).__name__}.", request_id)
+        self._loop.run_in_executor(self.store.reader_pool, tell)
 
     def rights_changed(self) -> None:
         """Forget what was known of callers, so that a change holds for the very next request."""

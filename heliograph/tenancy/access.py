@@ -136,6 +136,11 @@ def scope_on(tx: Transaction, scope: Scope, tenant_uid: bytes) -> Scope | None:
     return _scope(tenant, scope.permission, scope.actor, ((tenant.id, tenant.uid.hex()),))
 
 
+def root_scopes(tx: Transaction) -> list[Scope]:
+    """Return the platform's own right in the log of each root company, where it tells of itself."""
+    return [system_scope(tenant_id, uid) for tenant_id, uid in store.root_companies(tx)]
+
+
 def system_scope(tenant_id: int, tenant_uid: str) -> Scope:
     """Return the right of the platform's own workers in one tenant."""
     return Scope(

@@ -102,6 +102,11 @@ def list_tenants(tx: Transaction, roots: Sequence[int], after: int, limit: int) 
     return [_tenant(row) for row in rows]
 
 
+def root_companies(tx: Transaction) -> list[tuple[int, str]]:
+    """Return (number, uid) of the tenants that have no parent."""
+    return [(row[0], row[1].hex()) for row in tx.all("select id, uid from tenant where parent_id is null order by id")]
+
+
 def update_tenant(tx: Transaction, scope: Scope, name: str, reject_reserved_codes: bool) -> None:
     """Change what can change of a tenant; its version rises."""
     tx.run(
