@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import cast
 
 import uvloop
@@ -129,7 +130,7 @@ class _Run:
         if self.load.total is not None:
             self.counting_since = began
         for number in range(self.load.connections):
-            await loop.create_connection(lambda n=number: _Connection(self, n * 13), "127.0.0.1", self.load.port)
+            await loop.create_connection(partial(_Connection, self, number * 13), "127.0.0.1", self.load.port)
         if self.load.total is None:
             await asyncio.sleep(self.load.seconds * WARM_UP_SHARE)
             self.counting_since = time.perf_counter()

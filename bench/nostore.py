@@ -19,7 +19,7 @@ async def _answer_at_once(services: Services, submission: Submission) -> Answer:
 
 def main() -> None:
     """Run the command line with storing replaced."""
-    Services.submit = _answer_at_once  # type: ignore[method-assign]
+    setattr(Services, "submit", _answer_at_once)  # noqa: B010 - the type of a method cannot be replaced otherwise
     cli.main()
 
 

@@ -162,11 +162,6 @@ def grade_of(criticality: int, internal: bool) -> int:
     return criticality + 8 if internal else criticality
 
 
-def optional_key(text: str | None) -> int | None:
-    """Return `key_of` a text that may be absent."""
-    return None if text is None else key_of(text)
-
-
 def prepare(
     draft: EventDraft,
     *,
@@ -206,10 +201,10 @@ def prepare(
         occurred_at=draft.occurred_at,
         grade=grade_of(criticality, internal),
         code=draft.code,
-        type_key=optional_key(draft.type),
-        target_type_key=optional_key(draft.target_type),
-        target_id_key=optional_key(draft.target_id),
-        actor_key=optional_key(actor.uid),
+        type_key=None if draft.type is None else key_of(draft.type),
+        target_type_key=None if draft.target_type is None else key_of(draft.target_type),
+        target_id_key=None if draft.target_id is None else key_of(draft.target_id),
+        actor_key=None if actor.uid is None else key_of(actor.uid),
         related=len(related),
         envelope=_encode(envelope),
         salt=salt,
