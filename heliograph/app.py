@@ -20,9 +20,7 @@ from heliograph.settings import BadSetting, Settings
 from heliograph.storage import instance, migrate
 from heliograph.storage.engine import Engine, Transaction
 from heliograph.storage.lockfile import LockFile
-from heliograph.storage.postgres import PostgresEngine
 from heliograph.storage.sealing import Sealer, make_key_file, parse_master_key
-from heliograph.storage.sqlite import SqliteEngine
 from heliograph.storage.store import Store
 from heliograph.tenancy import first_start
 from heliograph.tenancy.model import Tenant
@@ -81,10 +79,8 @@ class Platform:
 
     def edge(self) -> Edge:
         """Return the ASGI application; the platform outlives it."""
-        return Edge(ROUTES, self._services)
-
-    def _services(self) -> Services:
-        return Services(self.settings, self.store, self.sealer, self.follower, self.upkeep, ROUTES.all)
+        parts = (self.settings, self.store, self.sealer, self.follower, self.upkeep)
+        return Edge(ROUTES, lambda: Services(*parts, ROUTES.all))
 
     def close(self) -> None:
         """Finish what was begun, answer everybody, release the database."""
@@ -117,8 +113,13 @@ def make_engine(settings: Settings) -> Engine:
     Raises:
         CannotStart: when its version is too old or its address cannot be read.
     """
+    # Each driver takes a while to load, and only one is needed.
     if settings.database_url is not None:
+        from heliograph.storage.postgres import PostgresEngine
+
         return PostgresEngine(settings.database_url.reveal())
+    from heliograph.storage.sqlite import SqliteEngine
+
     return SqliteEngine(settings.data / DATABASE_FILE, settings.synchronous)
 
 
@@ -151,6 +152,8 @@ def migrate_database(settings: Settings) -> list[str]:
 
 def _ready(settings: Settings, engine: Engine, now: int, may_prepare: bool) -> tuple[Sealer, FirstStart | None]:
     """Make sure of schema and master key; give a database without any its schema, first tenants and key."""
+    if settings.database_url is not None:
+        master_key(settings)  # refused before anything is changed: nobody makes this one
     if migrate.is_empty(engine, now):
         if not may_prepare:
             raise Unprepared
@@ -181,14 +184,13 @@ def master_key(settings: Settings) -> bytes:
     Raises:
         BadSetting: when it is missing or unreadable.
     """
-    path = settings.data / KEY_FILE
     try:
         if settings.master_key is not None:
             return parse_master_key(settings.master_key.reveal())
         if settings.database_url is None:
-            return parse_master_key(path.read_text())
+            return parse_master_key((settings.data / KEY_FILE).read_text())
     except OSError as error:
-        raise BadSetting(f"The master key {path} cannot be read: {error.strerror}.") from None
+        raise BadSetting(f"The master key cannot be read: {error.strerror}: {error.filename}.") from None
     except ValueError as error:
         raise BadSetting(str(error)) from None
     raise BadSetting(

@@ -134,7 +134,10 @@ class Submission(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What the caller gets; `repeated` when nothing new was stored, `conflict` when its key stands for others."""
+    """What the caller gets; `repeated` when nothing new was stored, `conflict` when its key stands for others.
+
+    There are no outcomes when the whole request is a repeat.
+    """
 
     body: bytes
     outcomes: Sequence[Outcome] = ()
@@ -270,7 +273,8 @@ def _repeat_of(first: Submission, answer: Answer, second: Submission) -> Answer:
     assert first.request is not None
     assert second.request is not None
     conflict = first.request.fingerprint != second.request.fingerprint
-    return Answer(answer.body, answer.outcomes, repeated=not conflict, conflict=conflict)
+    # A refusal has no body to repeat: its outcome tells the second as it told the first.
+    return Answer(answer.body, () if answer.body else answer.outcomes, repeated=not conflict, conflict=conflict)
 
 
 def once(

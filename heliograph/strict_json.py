@@ -17,6 +17,14 @@ T = TypeVar("T")
 
 _encode = msgspec.json.Encoder().encode
 _decode_any = msgspec.json.Decoder().decode
+
+END_OF_TEXT = r"$(?!\n)"
+"""The end of a pattern: in Python's expressions `$` alone also matches before a final line feed."""
+
+MASK = "the value"
+"""Stands for the caller's value in the messages of schemas: what is refused may be secret, and is often long."""
+
+MOST_FAULTS = 100
 _PATH_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
 _BYTE = re.compile(r"\(byte (\d+)\)")
@@ -138,19 +146,19 @@ def _faults(body: bytes, model: Hashable, error: msgspec.ValidationError) -> lis
 
 @lru_cache(maxsize=256)
 def _validator(model: Hashable) -> jsonschema_rs.Validator:
-    return jsonschema_rs.validator_for(msgspec.json.schema(model), offline=True)
+    return jsonschema_rs.validator_for(msgspec.json.schema(model), offline=True, mask=MASK)
 
 
 def schema_faults(validator: jsonschema_rs.Validator, document: Any, *prefix: str | int) -> list[Fault]:
-    """List what a JSON Schema refuses in `document`, at most 100 faults."""
+    """List what a JSON Schema refuses in `document`, at most 100 faults; make the validator with `MASK`."""
     faults: list[Fault] = []
     for error in validator.iter_errors(document):
         steps = [*prefix, *error.instance_path]
         keyword = str(error.schema_path[-1]) if error.schema_path else "schema"
         faults.extend(_schema_fault(error, steps, keyword))
-        if len(faults) >= 100:
+        if len(faults) >= MOST_FAULTS:
             break
-    return faults
+    return faults[:MOST_FAULTS]
 
 
 def _schema_fault(error: Any, steps: list[str | int], keyword: str) -> list[Fault]:
@@ -164,7 +172,12 @@ def _schema_fault(error: Any, steps: list[str | int], keyword: str) -> list[Faul
         return [Fault(pointer_to(*steps, name), "required", f"The field {name!r} is required.")]
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.AnyOf):
         return [_union_fault(error, steps)]
-    return [Fault(pointer_to(*steps), keyword, str(error.message)[:300])]
+    return [Fault(pointer_to(*steps), keyword, sentence(error.message))]
+
+
+def sentence(message: str) -> str:
+    """Make a whole sentence of a schema's message, and not too long a one."""
+    return message[0].upper() + message[1:300] + "."
 
 
 def _union_fault(union: Any, steps: list[str | int]) -> Fault:
@@ -175,7 +188,7 @@ def _union_fault(union: Any, steps: list[str | int]) -> Fault:
     keyword = str(first.schema_path[-1]) if first.schema_path else "schema"
     # A branch's path is counted from the document's root, as is that of the union itself.
     prefix = steps[: len(steps) - len(union.instance_path)]
-    return Fault(pointer_to(*prefix, *first.instance_path), keyword, str(first.message)[:300])
+    return Fault(pointer_to(*prefix, *first.instance_path), keyword, sentence(first.message))
 
 
 def _fault_of(message: str) -> Fault:

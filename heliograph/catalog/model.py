@@ -8,7 +8,7 @@ import jsonschema_rs
 import msgspec
 
 from heliograph.errors import Fault, Invalid
-from heliograph.strict_json import pointer_to
+from heliograph.strict_json import MASK, pointer_to, sentence
 
 LARGEST_SCHEMA = 64 * 1024
 """Bytes of one schema."""
@@ -45,12 +45,13 @@ def compile_schema(schema: bytes) -> jsonschema_rs.Validator:
             document,
             validate_formats=True,
             offline=True,
+            mask=MASK,
             pattern_options=jsonschema_rs.RegexOptions(size_limit=1 << 20, dfa_size_limit=1 << 21),
         )
     except jsonschema_rs.ValidationError as error:
         pointer = pointer_to("schema", *error.instance_path)
         raise Invalid(
-            "The schema is not a valid JSON Schema.", (Fault(pointer, "schema", error.message[:300]),)
+            "The schema is not a valid JSON Schema.", (Fault(pointer, "schema", sentence(error.message)),)
         ) from None
     except (jsonschema_rs.ReferencingError, ValueError, RecursionError) as error:
-        raise Invalid.at("/schema", "schema", f"The schema cannot be used: {str(error)[:300]}.") from None
+        raise Invalid.at("/schema", "schema", f"The schema cannot be used: {str(error)[:300].rstrip('.')}.") from None

@@ -23,9 +23,7 @@ Right = Annotated[str, typer.Argument(metavar="GRANT", help="A role such as view
 Rights = Annotated[
     list[str] | None, typer.Option("--grant", metavar="GRANT", help="A role or permission; may be repeated.")
 ]
-On = Annotated[
-    str | None, typer.Option("--on", metavar="UID", help="The tenant that is granted, with all below it.")
-]
+On = Annotated[str | None, typer.Option("--on", metavar="UID", help="The tenant that is granted, with all below it.")]
 
 
 def _grants(item: Any) -> str:
@@ -119,8 +117,8 @@ def create_key(
         return
     if not name or not grant:
         raise typer.BadParameter("give a NAME and at least one --grant, or --owner")
-    body = {"name": name, "grants": [_wish(right, on) for right in grant]}
-    body |= {"accountUid": account, "expiresAt": expires}
+    grants = [_wish(right, on) for right in grant]
+    body = {"name": name, "grants": grants, "accountUid": account, "expiresAt": expires}
     _print_key(session, session.client.request("POST", "/v1/keys", {"tenantUid": tenant}, body).document)
 
 
@@ -178,19 +176,13 @@ def _revoke(session: Session, holders: str, uid: str, tenant: str | None) -> Non
 
 
 def _grant(session: Session, holders: str, uid: str, grant: str, on: str | None, tenant: str | None) -> None:
-    answer = session.client.request(
-        "POST", path_of(holders, uid, "grants"), {"tenantUid": tenant}, _wish(grant, on)
-    )
+    answer = session.client.request("POST", path_of(holders, uid, "grants"), {"tenantUid": tenant}, _wish(grant, on))
     print_item(answer.document, session.as_json)
 
 
 def _ungrant(session: Session, holders: str, uid: str, grant: str, on: str | None, tenant: str | None) -> None:
     held = session.client.request("GET", path_of(holders, uid), {"tenantUid": tenant}).document["grants"]
-    meant = [
-        item["uid"]
-        for item in held
-        if grant in (item["uid"], item["grant"]) and on in (None, item["tenantUid"])
-    ]
+    meant = [item["uid"] for item in held if grant in (item["uid"], item["grant"]) and on in (None, item["tenantUid"])]
     if not meant:
         raise NotFound("It holds no such grant.")
     if len(meant) > 1:

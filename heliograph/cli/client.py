@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 import msgspec
 
 from heliograph import __version__
+from heliograph.cli.output import Failed
 from heliograph.ids import new_uid
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ Query = dict[str, Any]
 """Parameters by name; None is left out, and a list or tuple repeats its name."""
 
 
-class NoAnswer(Exception):
+class NoAnswer(Failed):
     """The server cannot be reached, or what answered is not the platform."""
 
 
@@ -53,7 +54,7 @@ class Answer:
             raise NoAnswer(f"What answered (HTTP status {self.status}) is not a heliograph server.") from None
 
 
-class Refused(Exception):
+class Refused(Failed):
     """The platform said no; the message is its problem document in plain words."""
 
     def __init__(self, answer: Answer) -> None:
@@ -66,11 +67,16 @@ def describe(problem: Any) -> str:
     if not isinstance(problem, dict) or "detail" not in problem:
         return "The server answered with an error that is no problem document."
     errors = problem.get("errors", [])
-    faults = [f"{fault['pointer'] or 'the whole'}: {fault['message']} [{fault['rule']}]" for fault in errors]
+    faults = [describe_fault(**fault) for fault in errors]
     if len(faults) == 1 and errors[0]["message"] == problem["detail"]:
         return faults[0]
     request = f" (request {problem['requestId']})" if problem.get("status", 0) >= 500 else ""
     return "\n  ".join([problem["detail"] + request, *faults])
+
+
+def describe_fault(pointer: str, rule: str, message: str) -> str:
+    """Say where one rule is broken; an empty pointer means the whole."""
+    return f"{pointer}: {message} [{rule}]" if pointer else f"{message} [{rule}]"
 
 
 @dataclass(frozen=True)

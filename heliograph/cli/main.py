@@ -19,13 +19,16 @@ JSON and nothing else. Completion for your shell: heliograph --install-completio
 """
 
 # Plain help and plain messages: the same on a terminal, in a log and in a pipe.
-app = typer.Typer(name="heliograph", help=HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
-for command in (operate.serve, operate.init, operate.migrate):
-    app.command()(command)
+app = typer.Typer(
+    name="heliograph", help=HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+)
+app.command()(operate.serve)
+app.command()(operate.init)
+app.command()(operate.migrate)
 for group in (tenants.app, accounts.accounts, accounts.keys, events.app, types.app):
     app.add_typer(group)
-for command in (operate.openapi, doctor.doctor):
-    app.command()(command)
+app.command()(operate.openapi)
+app.command()(doctor.doctor)
 
 
 def main() -> None:

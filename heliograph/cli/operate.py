@@ -16,17 +16,21 @@ from heliograph.errors import CannotStart
 def serve(
     data: Data = None,
     host: Annotated[
-        str | None, typer.Option(help="The address to listen on. [env: HELIOGRAPH_HOST; default: 127.0.0.1]")
+        str | None,
+        typer.Option(metavar="ADDRESS", help="The address to listen on. [env: HELIOGRAPH_HOST; default: 127.0.0.1]"),
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(help="The port to listen on; 0 takes a free one. [env: HELIOGRAPH_PORT; default: 8080]"),
+        typer.Option(
+            metavar="N", help="The port to listen on; 0 takes a free one. [env: HELIOGRAPH_PORT; default: 8080]"
+        ),
     ] = None,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Serve the API; an empty database is prepared first, and its first key printed.
+    """Serve the API.
 
-    SIGTERM and Ctrl-C end it once all requests are answered; SIGHUP makes it believe a clock that jumped forward.
+    An empty database is prepared first, and its first key printed. SIGTERM and Ctrl-C end it once all requests are
+    answered; SIGHUP makes it believe a clock that jumped forward.
     """
     settings = load_settings(data=data, host=host, port=port, database_url=database_url)
     from heliograph.cli import server
@@ -43,7 +47,7 @@ def init(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Prepare an empty database without serving, and print its first key."""
+    """Prepare an empty database and print its key."""
     if print_key:
         from heliograph.storage.sealing import new_master_key
 
@@ -63,7 +67,10 @@ def init(
 
 @plain_errors
 def migrate(data: Data = None, database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
-    """Bring the database's schema up to date; stop all servers first."""
+    """Bring the database's schema up to date.
+
+    Stop all servers first; none starts on an older schema.
+    """
     from heliograph.app import migrate_database
 
     applied = migrate_database(load_settings(data=data, database_url=database_url))
@@ -78,7 +85,7 @@ def migrate(data: Data = None, database_url: DatabaseUrl = None, as_json: AsJson
 
 @plain_errors
 def openapi() -> None:
-    """Print the description of the API (OpenAPI 3.1), as /openapi.json serves it."""
+    """Print the API's description (OpenAPI 3.1)."""
     from heliograph.http.app import ROUTES
     from heliograph.http.openapi import document
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
 
 Columns = Mapping[str, Callable[[Any], Any]]
 """Heading of each column, and how its cell is taken from an item."""
+
+
+class Failed(Exception):
+    """A command cannot be carried out; the message tells the person why."""
+
 
 WIDE = 1000
 """Columns of output that is no terminal: nothing is ever folded there."""
@@ -26,7 +32,7 @@ def say(message: str) -> None:
 
 def field(name: str) -> Callable[[Any], Any]:
     """Return what takes the field of that name from an item."""
-    return lambda item: item[name]
+    return itemgetter(name)
 
 
 def print_line(document: Any) -> None:
@@ -58,15 +64,14 @@ def print_item(item: Mapping[str, Any], as_json: bool) -> None:
 
 
 def print_table(items: Sequence[Any], columns: Columns, headings: bool = True) -> None:
-    """Print a table; an empty one says so."""
-    from rich.box import SIMPLE_HEAD
+    """Print a table; instead of an empty one, say so."""
     from rich.table import Table
     from rich.text import Text
 
     if not items:
         say("(none)")
         return
-    table = Table(box=SIMPLE_HEAD if headings else None, show_header=headings, pad_edge=False)
+    table = Table(box=None, show_header=headings, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in columns:
         table.add_column(heading, overflow="fold")
     for item in items:

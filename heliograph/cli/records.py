@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 from msgspec import UNSET
 
+from heliograph.cli.output import Failed
 from heliograph.eventlog.model import is_json
 from heliograph.eventlog.submission import NewEvent
 
@@ -35,7 +36,7 @@ _NUMBERS = ("eventCode", "criticality")
 _FIELDS = tuple(field.encode_name for field in msgspec.structs.fields(NewEvent))
 
 
-class Unusable(Exception):
+class Unusable(Failed):
     """The file as a whole cannot be imported; the message says why."""
 
 
@@ -163,7 +164,9 @@ def _of_csv(lines: Lines, source: str) -> Iterator[Record | Unreadable]:
         for row in rows:
             text = b"".join(taken).strip()
             if row:
-                yield _of_row(dict(zip(names, row, strict=False)), len(row) - len(names), first, lines.end, text, source)
+                yield _of_row(
+                    dict(zip(names, row, strict=False)), len(row) - len(names), first, lines.end, text, source
+                )
             taken.clear()
             first = lines.number + 1
     except csv.Error as error:
@@ -180,9 +183,7 @@ def _check_names(names: list[str]) -> None:
         raise Unusable("The header names a field twice.")
 
 
-def _of_row(
-    cells: dict[str, str], excess: int, line: int, end: int, text: bytes, source: str
-) -> Record | Unreadable:
+def _of_row(cells: dict[str, str], excess: int, line: int, end: int, text: bytes, source: str) -> Record | Unreadable:
     if excess:
         return Unreadable(line, text, "columns", "The row has more or fewer cells than the header.")
     try:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import structlog
@@ -46,14 +46,8 @@ def serve(settings: Settings) -> None:
         if first is not None:
             # Before anything else can fail: it is shown this once.
             print_key(first)
-        listener = _listen(settings.host, settings.port)
-        url = _url_of(listener)
-        if first is not None:
-            print(_first_steps(url, first, platform.store.clock.now()), flush=True)
-        if platform.lock is not None:
-            platform.lock.announce(url)
-        log.info("serving", url=url, database=platform.store.engine.version(), data=str(settings.data))
-        _Server(_config(platform), platform.store.clock.confirm).run(sockets=[listener])
+        with _listen(settings.host, settings.port) as listener:
+            _Server(platform, _url_of(listener)).run(sockets=[listener])
     finally:
         platform.close()
     log.info("stopped")
@@ -65,9 +59,21 @@ def print_key(first: FirstStart) -> None:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, confirm_clock: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._confirm_clock = confirm_clock
+    def __init__(self, platform: Platform, url: str) -> None:
+        super().__init__(_config(platform))
+        self._platform = platform
+        self._url = url
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer, and only then tell where: whoever reads it may ask, or send signals, at once."""
+        await super().startup(sockets)
+        platform = self._platform
+        if platform.first_start is not None:
+            print(_first_steps(self._url, platform.first_start, platform.store.clock.now()), flush=True)
+        if platform.lock is not None:
+            platform.lock.announce(self._url)
+        database = platform.store.engine.version()
+        log.info("serving", url=self._url, database=database, data=str(platform.settings.data))
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -79,7 +85,7 @@ class _Server(uvicorn.Server):
         yield
 
     def _confirm(self) -> None:
-        self._confirm_clock()
+        self._platform.store.clock.confirm()
         log.info("the clock was confirmed")
 
 
@@ -110,7 +116,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise CannotStart(f"Cannot listen on {host}, port {port}: {error.strerror}.") from None
+        reason = str(error.strerror).partition(" (")[0]
+        raise CannotStart(f"Cannot listen on {host}, port {port}: {reason}.") from None
 
 
 def _url_of(listener: socket.socket) -> str:

@@ -8,12 +8,12 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 import typer
 
-from heliograph.cli.client import Client, HttpTransport, LocalTransport, NoAnswer, Refused
-from heliograph.cli.output import say
+from heliograph.cli.client import Client, HttpTransport, LocalTransport
+from heliograph.cli.output import Failed, say
 from heliograph.errors import CannotStart, Refusal
 from heliograph.ids import Secret
 
@@ -38,10 +38,16 @@ Tenant = Annotated[
     str | None, typer.Option("--tenant", metavar="UID", help="The tenant, when it is not the key's own.")
 ]
 _Url = Annotated[
-    str | None, typer.Option("--url", envvar="HELIOGRAPH_URL", metavar="URL", help="The server to ask, over HTTP.")
+    str | None,
+    typer.Option(
+        envvar="HELIOGRAPH_URL", show_envvar=False, metavar="URL", help="The server to ask. [env: HELIOGRAPH_URL]"
+    ),
 ]
 _Key = Annotated[
-    str | None, typer.Option("--key", envvar="HELIOGRAPH_KEY", metavar="KEY", help="The key to ask with, hg_...")
+    str | None,
+    typer.Option(
+        envvar="HELIOGRAPH_KEY", show_envvar=False, metavar="KEY", help="The key, hg_... [env: HELIOGRAPH_KEY]"
+    ),
 ]
 
 
@@ -52,7 +58,7 @@ def plain_errors(command: Callable[P, None]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             command(*args, **kwargs)
-        except (CannotStart, Refusal, Refused, NoAnswer) as error:
+        except (CannotStart, Refusal, Failed) as error:
             say(f"heliograph: {error}")
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
@@ -121,7 +127,7 @@ class Session:
                 time.sleep(0.05)
 
 
-def with_session(command: Callable[Concatenate[Session, P], None]) -> Callable[..., None]:
+def with_session(command: Callable[..., None]) -> Callable[..., None]:
     """Make a command that is given a session, with the options that say where the platform is."""
     shared = {"as_json": (AsJson, False), "data": (Data, None), "database_url": (DatabaseUrl, None),
               "url": (_Url, None), "key": (_Key, None)}  # fmt: skip

@@ -39,11 +39,13 @@ def create(
     session: Session,
     name: Name,
     short_name: Annotated[
-        str | None, typer.Option("--short-name", help="Unique and final; by default made from the name.")
+        str | None,
+        typer.Option("--short-name", metavar="NAME", help="Unique and final; by default made from the name."),
     ] = None,
     kind: Annotated[Kind, typer.Option("--kind", help="What it is.")] = Kind.ORGANIZATION,
     parent: Annotated[
-        str | None, typer.Option("--parent", metavar="UID", help="The company it belongs to; may be left out if single.")
+        str | None,
+        typer.Option("--parent", metavar="UID", help="The company it belongs to; may be left out if single."),
     ] = None,
 ) -> None:
     """Add a tenant below a company."""
@@ -57,9 +59,7 @@ def _only_company(session: Session) -> str:
     pages = session.client.pages("/v1/tenants", {})
     companies = [str(tenant["uid"]) for page in pages for tenant in page if tenant["kind"] == "company"]
     if len(companies) != 1:
-        raise typer.BadParameter(
-            f"name the company; {len(companies)} of them can be seen", param_hint="--parent"
-        )
+        raise typer.BadParameter(f"name the company; {len(companies)} of them can be seen", param_hint="--parent")
     return companies[0]
 
 

@@ -45,9 +45,12 @@ def create(
         typer.FileBinaryRead | None,
         typer.Option("--schema", metavar="FILE", help="A JSON Schema that payloads must obey; - is standard input."),
     ] = None,
-    code: Annotated[int | None, typer.Option("--default-code", help="Event code where an event names none.")] = None,
+    code: Annotated[
+        int | None, typer.Option("--default-code", metavar="N", help="Event code where an event names none.")
+    ] = None,
     criticality: Annotated[
-        int | None, typer.Option("--default-criticality", help="Criticality where an event names none, 0 to 5.")
+        int | None,
+        typer.Option("--default-criticality", metavar="N", help="Criticality where an event names none, 0 to 5."),
     ] = None,
     tenant: Tenant = None,
 ) -> None:
@@ -58,9 +61,7 @@ def create(
             body["schema"] = msgspec.json.decode(schema.read())
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise typer.BadParameter(f"it is no JSON: {error}", param_hint="--schema") from None
-    print_item(
-        session.client.request("POST", "/v1/event-types", {"tenantUid": tenant}, body).document, session.as_json
-    )
+    print_item(session.client.request("POST", "/v1/event-types", {"tenantUid": tenant}, body).document, session.as_json)
 
 
 @app.command()

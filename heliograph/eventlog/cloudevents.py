@@ -182,8 +182,10 @@ def _draft(attributes: Attributes, content_type: str | None, payload: bytes) -> 
     return msgspec.structs.replace(draft, extensions=extensions)
 
 
-def parse_batch(body: bytes, most: int | None = None) -> list[EventDraft | Invalid]:
+def parse_batch(body: bytes, most: int | None = None, largest: int | None = None) -> list[EventDraft | Invalid]:
     """Read a JSON array of events, each on its own: a refused one stands as its refusal, at `/<index>/...`.
+
+    One of more than `largest` bytes is refused too.
 
     Raises:
         Invalid: when `body` is not a JSON array.
@@ -196,10 +198,12 @@ def parse_batch(body: bytes, most: int | None = None) -> list[EventDraft | Inval
         raise Invalid.at("", "array", "A batch of CloudEvents is a JSON array.") from None
     if most is not None and len(items) > most:
         raise TooLarge.at("", "batch-size", f"A batch may have at most {most} events; this has {len(items)}.")
-    return [_parse_item(bytes(item), index) for index, item in enumerate(items)]
+    return [_parse_item(bytes(item), index, largest) for index, item in enumerate(items)]
 
 
-def _parse_item(item: bytes, index: int) -> EventDraft | Invalid:
+def _parse_item(item: bytes, index: int, largest: int | None) -> EventDraft | Invalid:
+    if largest is not None and len(item) > largest:
+        return TooLarge.at(pointer_to(index), "max-bytes", f"An event has at most {largest} bytes.")
     try:
         return parse_structured(item)
     except Invalid as refusal:
@@ -234,6 +238,22 @@ def parse_binary(headers: Headers, body: bytes) -> EventDraft:
 
 def _place_of(name: str) -> str:
     return "header/content-type" if name == "datacontenttype" else f"header/ce-{name}"
+
+
+_NAMES = {"type": "type", "eventCode": "eventcode", "occurredAt": "time", "payload": "data"}
+
+
+def relocated(faults: Sequence[Fault], mode: Mode) -> tuple[Fault, ...]:
+    """Move faults that were found in a draft to the places of the message that it came from."""
+    return tuple(Fault(_moved(fault.pointer, mode), fault.rule, fault.message) for fault in faults)
+
+
+def _moved(pointer: str, mode: Mode) -> str:
+    field, slash, rest = pointer.removeprefix("/").partition("/")
+    name = _NAMES[field]
+    if mode is not Mode.BINARY:
+        return f"/{name}{slash}{rest}"
+    return slash + rest if name == "data" else _place_of(name)
 
 
 def _header_text(attributes: Attributes, name: str, value: bytes) -> str | None:

@@ -58,6 +58,10 @@ _COLUMNS = ("id_key", "occurred_at", "grade", "code", "type_key", "target_type_k
             "related", "envelope", "salt", "payload")  # fmt: skip
 
 
+RECALLED_AT_ONCE = 200
+"""Identities looked up by one statement."""
+
+
 class Remembered(msgspec.Struct, frozen=True):
     """What the log answered to an earlier request with the same identity."""
 
@@ -139,17 +143,18 @@ def recorded_at(tx: Transaction, scope: Scope, seq: int) -> int:
 # -- what was already seen ------------------------------------------------------------------------------------------
 
 
-def recall(tx: Transaction, scope: Scope, identities: Iterable[bytes]) -> dict[bytes, Remembered]:
+def recall(tx: Transaction, scope: Scope, identities: Sequence[bytes]) -> dict[bytes, Remembered]:
     """Find which identities the tenant has used before."""
     found: dict[bytes, Remembered] = {}
-    for identity in identities:
-        row = tx.one(
-            "select fingerprint, receipt from dedup where tenant_id = :tenant_id and identity = :identity",
+    for start in range(0, len(identities), RECALLED_AT_ONCE):
+        names = {f"i{n}": identity for n, identity in enumerate(identities[start : start + RECALLED_AT_ONCE])}
+        rows = tx.all(
+            "select identity, fingerprint, receipt from dedup where tenant_id = :tenant_id"
+            f" and identity in ({', '.join(':' + name for name in names)})",
             tenant_id=scope.tenant_id,
-            identity=identity,
+            **names,
         )
-        if row:
-            found[identity] = Remembered(*row)
+        found |= {row[0]: Remembered(row[1], row[2]) for row in rows}
     return found
 
 

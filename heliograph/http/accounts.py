@@ -275,20 +275,31 @@ async def _add_grant(request: Request, holder: Holder) -> Response:
     scope = await _scope(request, f"update {holder}.tenant")
     wish = request.json(GrantWish)
     uid, caller = _uid(request), request.caller
+    on = await _granted_on(request, scope.permission, wish)
 
     def act(tx: Transaction) -> tuple[bytes, bytes]:
         body = _encode(_grant_body(actions.add_grant(tx, caller, scope, holder, uid, wish)))
         return body, body
 
-    return await change(request, scope, act)
+    return await change(request, scope, act, on)
+
+
+async def _granted_on(request: Request, permission: str, wish: GrantWish) -> list[Scope]:
+    """Return the tenant that a grant reaches, so that its log is locked in one order with the holder's."""
+    if wish.tenant_uid is None:
+        return []
+    tenant_uid = parse_uid(wish.tenant_uid, "/tenantUid").hex()
+    return [await request.services.scope(request.known, permission, tenant_uid)]
 
 
 async def _remove_grant(request: Request, holder: Holder) -> Response:
     scope = await _scope(request, f"update {holder}.tenant")
-    step = partial(
-        _remove, caller=request.caller, scope=scope, holder=holder, uid=_uid(request), grant=_uid(request, "grantUid")
-    )
-    await request.services.write(step, [scope.tenant_id])
+    uid, grant = _uid(request), _uid(request, "grantUid")
+    get = actions.get_account if holder == "account" else actions.get_key
+    held = await request.services.read(partial(get, scope=scope, uid=uid))
+    reached = [found.tenant_id for found in held.grants if found.uid == grant]
+    step = partial(_remove, caller=request.caller, scope=scope, holder=holder, uid=uid, grant=grant)
+    await request.services.write(step, [scope.tenant_id, *reached])
     request.services.rights_changed()
     return Response(204)
 

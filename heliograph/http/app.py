@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from heliograph.eventlog.render import EventBody
 from heliograph.eventlog.submission import NewEvent
 from heliograph.http import accounts, event_types, events, health, tenants
 from heliograph.http.edge import no_such_path, wrong_method
 from heliograph.http.events import BatchBody, EventQueryString, EventsQuery, ReceiptBody, TenantQuery
 from heliograph.http.lists import ListQuery
-from heliograph.http.openapi import EventList, show_openapi
+from heliograph.http.openapi import EVENT_BODIES, EventList, show_openapi
 from heliograph.http.routes import Example, Route, Routes
 from heliograph.tenancy.actions import GrantWish
 
@@ -67,7 +66,7 @@ EVENTS = (
         permission=events.READ,
         summary="Get an event",
         query=EventQueryString,
-        answers={200: EventBody},
+        answers={200: EVENT_BODIES},
     ),
 )  # fmt: skip
 

@@ -20,6 +20,7 @@ from heliograph.http.lists import etag, wanted_version
 from heliograph.http.messages import Request, Response, json_response
 from heliograph.http.services import change
 from heliograph.storage.engine import Transaction
+from heliograph.strict_json import END_OF_TEXT
 from heliograph.tenancy.model import Scope
 
 CREATE, READ = "create event_type.tenant", "read event_type.tenant"
@@ -28,7 +29,8 @@ UPDATE, DELETE = "update event_type.tenant", "delete event_type.tenant"
 _encode = msgspec.json.Encoder().encode
 
 OwnTypeName = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._:-]*[A-Za-z0-9])?$")
+    str,
+    msgspec.Meta(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._:-]*[A-Za-z0-9])?" + END_OF_TEXT),
 ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -11,7 +11,6 @@ import msgspec
 
 from heliograph.catalog.actions import own_types
 from heliograph.catalog.types import Compiled, check
-from heliograph.clock import Clock
 from heliograph.errors import Conflict, Fault, Invalid, NotFound, Refusal, TooLarge, UnsupportedMediaType
 from heliograph.eventlog import cloudevents
 from heliograph.eventlog.cloudevents import Mode
@@ -25,21 +24,18 @@ from heliograph.eventlog.submission import (
     Criticality,
     EntityId,
     EntityType,
-    EventLimits,
-    NewEvent,
     TypeName,
-    draft_of,
     read_array,
     read_event,
     read_lines,
 )
 from heliograph.http.messages import Request, Response
 from heliograph.http.problems import FaultBody, problem_of
-from heliograph.http.services import request_identity
+from heliograph.http.services import Services, request_identity
 from heliograph.ids import Uid, parse_uid
 from heliograph.publish import Contradicted, Identity, Outcome, Repeated, Submission
+from heliograph.settings import Settings
 from heliograph.storage.engine import Transaction
-from heliograph.strict_json import check_unambiguous, convert
 from heliograph.tenancy.model import Scope
 from heliograph.times import parse_time, print_time
 
@@ -47,6 +43,7 @@ _encode = msgspec.json.Encoder().encode
 
 CREATE = "create event.tenant"
 READ = "read event.tenant"
+Accept = Callable[[EventDraft], EventDraft]
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 
 
@@ -101,27 +98,32 @@ async def create_events(request: Request) -> Response:
     if types is None:
         changes = services.types.changes
         types = services.types.keep(scope, await services.read(partial(own_types, scope=scope)), changes)
-    drafts = _drafts_of(request)
+    mode = _mode_of(request)
+    drafts = _drafts_of(request, mode)
+    accept = partial(_accept, services, types, scope, mode)
     identity = request_identity(request) if request.has_header(b"idempotency-key") else None
     if isinstance(drafts, EventDraft):
-        return await _create_one(request, scope, types, drafts, identity)
-    return await _create_batch(request, scope, types, drafts, identity)
+        return await _create_one(request, scope, drafts, accept, identity)
+    return await _create_batch(request, scope, drafts, accept, identity)
 
 
-def _drafts_of(request: Request) -> EventDraft | list[EventDraft | Refusal]:
+def _mode_of(request: Request) -> Mode | None:
+    if request.has_header(b"ce-specversion") or request.content_type.startswith("application/cloudevents"):
+        return cloudevents.mode_of(request.scope["headers"])
+    return None
+
+
+def _drafts_of(request: Request, mode: Mode | None) -> EventDraft | list[EventDraft | Refusal]:
     """Read the body in whatever way its content type says."""
     settings = request.services.settings
     body = request.body
     content_type = request.content_type
-    mode = None
-    if request.has_header(b"ce-specversion") or content_type.startswith("application/cloudevents"):
-        mode = cloudevents.mode_of(request.scope["headers"])
     if mode is Mode.BATCH:
-        return list(cloudevents.parse_batch(body, settings.batch_events))
+        return list(cloudevents.parse_batch(body, settings.batch_events, settings.event_bytes))
     if mode is None and content_type in NDJSON:
-        return [_read_item(line, n) for n, line in enumerate(_bounded(read_lines(body), settings.batch_events))]
+        return _read_items(read_lines(body), settings)
     if mode is None and content_type == "application/json" and body.lstrip()[:1] == b"[":
-        return [_read_item(item, n, True) for n, item in enumerate(_bounded(read_array(body), settings.batch_events))]
+        return _read_items(read_array(body), settings)
     if len(body) > settings.event_bytes:
         raise TooLarge(f"An event has at most {settings.event_bytes} bytes; send many as a batch.")
     if mode is Mode.STRUCTURED:
@@ -136,17 +138,17 @@ def _drafts_of(request: Request) -> EventDraft | list[EventDraft | Refusal]:
     return read_event(body)
 
 
-def _bounded(items: Sequence[Any], most: int) -> Sequence[Any]:
-    if len(items) > most:
-        raise TooLarge(f"A batch has at most {most} events.", (Fault("", "max-items", f"At most {most} events."),))
-    return items
+def _read_items(items: Sequence[bytes], settings: Settings) -> list[EventDraft | Refusal]:
+    if len(items) > settings.batch_events:
+        raise TooLarge.at("", "max-items", f"A batch has at most {settings.batch_events} events.")
+    return [_read_item(item, n, settings.event_bytes) for n, item in enumerate(items)]
 
 
-def _read_item(item: bytes, index: int, known_unambiguous: bool = False) -> EventDraft | Refusal:
+def _read_item(item: bytes, index: int, largest: int) -> EventDraft | Refusal:
     try:
-        if not known_unambiguous:
-            check_unambiguous(item)
-        return draft_of(convert(item, NewEvent))
+        if len(item) > largest:
+            raise TooLarge.at("", "max-bytes", f"An event has at most {largest} bytes.")
+        return read_event(item)
     except Refusal as refusal:
         return _in_batch(refusal, index)
 
@@ -156,16 +158,26 @@ def _in_batch(refusal: Refusal, index: int) -> Refusal:
     return refusal
 
 
+def _accept(
+    services: Services, types: dict[str, Compiled], scope: Scope, mode: Mode | None, draft: EventDraft
+) -> EventDraft:
+    """Complete an event by its type, or refuse it at the places where its sender wrote what is wrong."""
+    try:
+        services.event_limits.check(draft, services.store.clock)
+        return check(draft, types, scope)
+    except Refusal as refusal:
+        if mode is not None:
+            refusal.faults = cloudevents.relocated(refusal.faults, mode)
+        raise
+
+
 async def _create_one(
-    request: Request, scope: Scope, types: dict[str, Compiled], draft: EventDraft, identity: Identity | None
+    request: Request, scope: Scope, draft: EventDraft, accept: Accept, identity: Identity | None
 ) -> Response:
     services = request.services
-    services.event_limits.check(draft, services.store.clock)
-    draft = check(draft, types, scope)
+    event = services.preparer.prepare(accept(draft), scope.actor)
     own = None if draft.source is None else [_identity_of(draft)]
-    submission = Submission(
-        scope, [services.preparer.prepare(draft, scope.actor)], partial(_receipt, scope.tenant_uid), own, identity
-    )
+    submission = Submission(scope, [event], partial(_receipt, scope.tenant_uid), own, identity)
     answer = await services.submit(submission)
     if answer.conflict:
         raise Conflict("The Idempotency-Key was used before for a different request.")
@@ -175,6 +187,7 @@ async def _create_one(
 
 
 def _identity_of(draft: EventDraft) -> Identity | None:
+    """Name an event as it was sent: the defaults of its type may have changed when it is sent again."""
     pair = cloudevents.dedup_identity(draft)
     if pair is None:
         return None
@@ -194,16 +207,16 @@ def _receipt(tenant_uid: str, outcomes: Sequence[Outcome]) -> bytes:
 async def _create_batch(
     request: Request,
     scope: Scope,
-    types: dict[str, Compiled],
     drafts: list[EventDraft | Refusal],
+    accept: Accept,
     identity: Identity | None,
 ) -> Response:
     services = request.services
-    limits, clock = services.event_limits, services.store.clock
-    checked = [_check_item(draft, n, types, scope, limits, clock) for n, draft in enumerate(drafts)]
+    checked = [_check_item(draft, n, accept) for n, draft in enumerate(drafts)]
     accepted = [draft for draft in checked if isinstance(draft, EventDraft)]
     refused = {n: draft for n, draft in enumerate(checked) if isinstance(draft, Refusal)}
-    own = [_identity_of(draft) for draft in accepted]
+    as_sent = (sent for sent, kept in zip(drafts, checked, strict=True) if isinstance(kept, EventDraft))
+    own = [_identity_of(draft) for draft in as_sent if isinstance(draft, EventDraft)]
     submission = Submission(
         scope,
         [services.preparer.prepare(draft, scope.actor) for draft in accepted],
@@ -214,19 +227,17 @@ async def _create_batch(
     answer = await services.submit(submission)
     if answer.conflict:
         raise Conflict("The Idempotency-Key was used before for a different request.")
+    if answer.repeated and not answer.outcomes:
+        return Response(200, answer.body)
     mixed = refused or any(isinstance(outcome, Contradicted) for outcome in answer.outcomes)
-    status = 207 if mixed and not answer.repeated else 200 if answer.repeated else 201
-    return Response(status, answer.body)
+    return Response(207 if mixed else 200 if answer.repeated else 201, answer.body)
 
 
-def _check_item(
-    draft: EventDraft | Refusal, index: int, types: dict[str, Compiled], scope: Scope, limits: EventLimits, clock: Clock
-) -> EventDraft | Refusal:
+def _check_item(draft: EventDraft | Refusal, index: int, accept: Accept) -> EventDraft | Refusal:
     if isinstance(draft, Refusal):
         return draft
     try:
-        limits.check(draft, clock)
-        return check(draft, types, scope)
+        return accept(draft)
     except Refusal as refusal:
         return _in_batch(refusal, index)
 

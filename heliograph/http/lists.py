@@ -12,6 +12,7 @@ import msgspec
 from heliograph.errors import Invalid
 from heliograph.eventlog.cursors import Cursor, Marker, read_cursor, write_cursor
 from heliograph.http.messages import Request, Response, json_response
+from heliograph.ids import as_hex, parse_uid
 
 T = TypeVar("T")
 
@@ -55,7 +56,7 @@ def _next(request: Request, given: ListQuery, last: int | None) -> str | None:
 
 
 def _digest(request: Request, given: ListQuery) -> bytes:
-    tenant = given.tenant_uid or request.caller.tenant_uid
+    tenant = request.caller.tenant_uid if given.tenant_uid is None else as_hex(parse_uid(given.tenant_uid, "query"))
     return hashlib.blake2b(f"{request.scope['path']}\0{tenant}".encode(), digest_size=8).digest()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl
@@ -23,6 +24,9 @@ Headers = list[tuple[bytes, bytes]]
 JSON = b"application/json"
 _encode = msgspec.json.Encoder().encode
 _LIST_FIELD = (list, tuple)
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
+_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+MOST_PARAMETERS = 1000
 
 
 class Response:
@@ -114,39 +118,52 @@ def read_query(query_string: bytes, model: type[S]) -> S:
     Raises:
         Invalid: naming `query/<name>` and the rule.
     """
-    fields = {field.encode_name: field for field in msgspec.structs.fields(model)}
+    kinds = {field.encode_name: field.type for field in msgspec.structs.fields(model)}
+    given: dict[str, list[str]] = {}
+    for name, text in _pairs(query_string):
+        given.setdefault(name, []).append(text)
     values: dict[str, Any] = {}
     faults: list[Fault] = []
-    try:
-        pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=1000)
-    except (UnicodeDecodeError, ValueError):
-        raise Invalid.at("query", "encoding", "The query string is not valid percent-encoded UTF-8.") from None
-    for name, value in pairs:
-        if name not in fields:
-            faults.append(Fault(f"query/{name}", "unknown-parameter", f"Unknown parameter {name!r}."))
-        elif _is_list(fields[name].type):
-            values.setdefault(name, []).append(value)
-        elif name in values:
-            faults.append(Fault(f"query/{name}", "single", f"The parameter {name!r} is given more than once."))
-        else:
-            values[name] = value
-    faults += [fault for name, value in values.items() for fault in _query_faults(fields[name], name, value)]
+    for name, texts in given.items():
+        kind = kinds.get(name)
+        try:
+            if kind is None:
+                faults.append(Fault(f"query/{name}", "unknown-parameter", f"Unknown parameter {name!r}."))
+            elif getattr(kind, "__origin__", None) in _LIST_FIELD:
+                values[name] = [_read_text(text, kind.__args__[0]) for text in texts]
+            elif len(texts) > 1:
+                faults.append(Fault(f"query/{name}", "single", f"The parameter {name!r} is given more than once."))
+            else:
+                values[name] = _read_text(texts[0], kind)
+        except msgspec.ValidationError as error:
+            faults.append(Fault(f"query/{name}", "value", f"The parameter {name!r} is not acceptable: {error}."))
     if faults:
         raise Invalid("The query is not valid.", tuple(faults))
+    return msgspec.convert(values, model)
+
+
+def _pairs(query_string: bytes) -> list[tuple[str, str]]:
     try:
-        return msgspec.convert(values, model, strict=False)
-    except msgspec.ValidationError as error:
-        raise Invalid.at("query", "required", str(error)) from None
+        if _BROKEN_ESCAPE.search(query_string):
+            raise ValueError(query_string)
+        pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict")
+    except ValueError:
+        raise Invalid.at("query", "encoding", "The query string is not valid percent-encoded UTF-8.") from None
+    if len(pairs) > MOST_PARAMETERS:
+        raise Invalid.at("query", "max-items", f"A query has at most {MOST_PARAMETERS} parameters.")
+    return pairs
 
 
-def _is_list(kind: Any) -> bool:
-    return getattr(kind, "__origin__", None) in _LIST_FIELD
+def _read_text(text: str, kind: Any) -> Any:
+    """Read a text as what the parameter is: the text itself, or the integer or truth value that it spells.
 
-
-def _query_faults(field: msgspec.structs.FieldInfo, name: str, value: Any) -> list[Fault]:
+    Raises:
+        msgspec.ValidationError: when it is nothing of that kind.
+    """
+    spelled: Any = {"true": True, "false": False}.get(text)
+    if spelled is None and _INTEGER.fullmatch(text):
+        spelled = int(text)
     try:
-        msgspec.convert(value, field.type, strict=False)
-    except msgspec.ValidationError as error:
-        reason = str(error).partition(" - at ")[0]
-        return [Fault(f"query/{name}", "value", f"The parameter {name!r} is not acceptable: {reason}.")]
-    return []
+        return msgspec.convert(text, kind)
+    except msgspec.ValidationError:
+        return msgspec.convert(text if spelled is None else spelled, kind)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from heliograph import __version__
 from heliograph.eventlog.render import EventBody
@@ -19,10 +20,56 @@ _REF = "#/components/schemas/{name}"
 _encode = msgspec.json.Encoder().encode
 
 
+class CloudEventBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An event as a CloudEvent 1.0; the extension attributes that it came with stand beside these."""
+
+    specversion: Literal["1.0"]
+    id: str
+    source: str
+    type: str
+    time: str
+    sequence: str
+    recordedtime: str
+    subject: str | UnsetType = UNSET
+    targettype: str | UnsetType = UNSET
+    criticality: int | UnsetType = UNSET
+    eventcode: int | UnsetType = UNSET
+    datacontenttype: str | UnsetType = UNSET
+    data: Any = UNSET
+    data_base64: str | UnsetType = UNSET
+
+
+class DomainEventBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The wire body of the domain family."""
+
+    id: str
+    kind: str
+    type: str
+    payload: dict[str, Any]
+
+
+class FlatEventBody(msgspec.Struct, frozen=True):
+    """The wire body of the flat family; the fields of its type stand beside these."""
+
+    event_id: str
+    event_type: str
+    workspace_id: str
+    created_at: str
+    occurred_at: str
+
+
+EVENT_BODIES = (EventBody, CloudEventBody, DomainEventBody, FlatEventBody)
+"""What an event can look like, by `format` and family."""
+
+AnyEventBody = Annotated[
+    Any, msgspec.Meta(extra_json_schema={"anyOf": [{"$ref": _REF.format(name=body.__name__)} for body in EVENT_BODIES]})
+]
+
+
 class EventList(msgspec.Struct, frozen=True, rename="camel"):
     """A page of events; `nextCursor` is null when nothing can follow."""
 
-    data: list[EventBody]
+    data: list[AnyEventBody]
     next_cursor: str | None
 
 
@@ -112,7 +159,7 @@ def _operation(route: Route, schemas: list[dict[str, Any]]) -> dict[str, Any]:
 def _answer(route: Route, status: int, schemas: list[dict[str, Any]]) -> dict[str, Any]:
     if not schemas:
         return {"description": _MEANINGS[status]}
-    schema = schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
+    schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
     return _content(_MEANINGS[status], route.answer_types, schema)
 
 

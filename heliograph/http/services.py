@@ -163,19 +163,18 @@ async def change(
     request: Request,
     scope: Scope,
     act: Callable[[Transaction], tuple[bytes, bytes]],
-    status: int = 201,
-    headers: Callable[[bytes], list[tuple[bytes, bytes]]] | None = None,
+    others: Sequence[Scope] = (),
 ) -> Response:
-    """Carry out a change once, however often it is sent with the same `Idempotency-Key`.
+    """Carry out a creation once, however often it is sent with the same `Idempotency-Key`.
 
-    `act` returns the body to answer and the body to keep for repeats, which must hold no secret.
+    `act` returns the body to answer and the body to keep for repeats, which must hold no secret. `others` are the
+    tenants beside the scope's into whose logs it writes.
 
     Raises:
         Conflict: when the key came before with another request.
     """
     identity = request_identity(request)
-    fresh, body = await request.services.write(
-        partial(once, scope=scope, identity=identity, act=act), [scope.tenant_id]
-    )
+    tenants = [scope.tenant_id, *(other.tenant_id for other in others)]
+    fresh, body = await request.services.write(partial(once, scope=scope, identity=identity, act=act), tenants)
     request.services.rights_changed()
-    return Response(status if fresh else 200, body, headers=headers(body) if headers else None)
+    return Response(201 if fresh else 200, body)

@@ -14,6 +14,7 @@ from heliograph.http.messages import Request, Response, json_response
 from heliograph.http.services import change
 from heliograph.ids import as_hex
 from heliograph.storage.engine import Transaction
+from heliograph.strict_json import END_OF_TEXT
 from heliograph.tenancy import actions
 from heliograph.tenancy.model import Caller, Kind, Scope, Tenant
 from heliograph.times import print_time
@@ -22,8 +23,10 @@ CREATE, READ, UPDATE = "create tenant.tenant", "read tenant.tenant", "update ten
 
 _encode = msgspec.json.Encoder().encode
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
-ShortName = Annotated[str, msgspec.Meta(min_length=2, max_length=63, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f]+" + END_OF_TEXT)]
+ShortName = Annotated[
+    str, msgspec.Meta(min_length=2, max_length=63, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*" + END_OF_TEXT)
+]
 
 
 class NewTenant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

@@ -62,3 +62,19 @@ def _read(descriptor: int) -> Holder:
         return Holder(int(found["pid"]), found.get("url"))
     except (ValueError, KeyError, TypeError):
         return Holder(0, None)
+
+
+def find_holder(path: Path) -> Holder | None:
+    """Tell who has the lock, without asking for it."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read(file)
+    else:
+        return None
+    finally:
+        os.close(file)

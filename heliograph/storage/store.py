@@ -196,8 +196,9 @@ class Store:
             return lane, group
 
     def _commit(self, connection: Connection | None, group: list[_Work]) -> Connection | None:
-        settled: list[tuple[_Work, bool, Any]] = []
         for attempt in range(1, TRIES + 1):
+            settled: list[tuple[_Work, bool, Any]] = []
+            kept = connection is not None
             try:
                 connection = connection or self.engine.connect(write=True)
                 with connection.transaction(self.clock.now(), write=True) as tx:
@@ -212,6 +213,9 @@ class Store:
                 if self.engine.is_outage(error):
                     _discard(connection)
                     connection = None
+                    # One that was kept may date from before a restart; nothing is stored before the commit begins.
+                    if kept and not settled and attempt < TRIES:
+                        continue
                 log.exception("a group of writes was undone")
                 settled = [(work, False, self._public(error)) for work in group]
                 break
@@ -265,17 +269,20 @@ class Store:
         Raises:
             Unavailable: when the database cannot be reached.
         """
+        kept = getattr(self._local, "connection", None) is not None
         try:
             with self._reader().transaction(self.clock.now(), write=False) as tx:
                 return function(tx)
         except Refusal:
             raise
         except Exception as error:
-            if self.engine.is_outage(error):
-                _discard(self._local.connection)
-                self._local.connection = None
-                raise Unavailable("The database cannot be read now.", retry_after=2) from error
-            raise
+            if not self.engine.is_outage(error):
+                raise
+            _discard(self._local.connection)
+            self._local.connection = None
+            if kept:
+                return self.read(function)
+            raise Unavailable("The database cannot be read now.", retry_after=2) from error
 
     def _reader(self) -> Connection:
         connection: Connection | None = getattr(self._local, "connection", None)

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,8 +64,9 @@ class Mortal:
 
     def stop(self) -> None:
         """End it and remove its files."""
-        self._process.send_signal(signal.SIGQUIT)
-        self._process.communicate(timeout=SAFETY_SECONDS)
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.communicate(timeout=SAFETY_SECONDS)
         shutil.rmtree(self._home)
 
     def _accepts(self) -> bool:
@@ -93,6 +96,11 @@ def test_server_refuses_politely_while_postgresql_is_dead_and_goes_on_when_it_is
         pid = server.pid
         mortal.kill()
 
+        # A process of the killed one may still store and answer something before it notices.
+        deadline = time.monotonic() + SAFETY_SECONDS
+        while (attempt := writer.next()).send(server).status == 201:
+            assert time.monotonic() < deadline, "PostgreSQL is not dead"
+            answered.append(attempt)
         unanswered = [attempt for attempt in (writer.next() for _ in range(20)) if attempt.repeatable]
         for attempt in unanswered:
             refusal = attempt.send(server)
@@ -123,5 +131,30 @@ def test_server_refuses_politely_while_postgresql_is_dead_and_goes_on_when_it_is
                 assert sent.is_in(stored)
         assert_stored_whole(server.store)
         assert_filters_agree(server, follower.events)
+    finally:
+        server.stop()
+
+
+def use(server: Server, number: int) -> list[int]:
+    """Read and write over a connection of one's own; return the answers' statuses."""
+    found = []
+    with server.client() as client:
+        for _ in range(5):
+            found.append(client.request("GET", "/v1/tenants").status)
+            body = {"eventCode": number, "type": "restarted"}
+            found.append(client.request("POST", "/v1/events", body=body).status)
+    return found
+
+
+def test_nobody_notices_that_postgresql_was_restarted_while_nobody_asked(mortal: Mortal, tmp_path: Path) -> None:
+    server = Server.start(StoreUrl(mortal.dsn, tmp_path))
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            for _ in range(2):
+                statuses = [status for found in threads.map(partial(use, server), range(8)) for status in found]
+                assert set(statuses) == {200, 201}
+                mortal.kill()
+                mortal.start()
+        assert set(use(server, 8)) == {200, 201}
     finally:
         server.stop()

@@ -20,7 +20,7 @@ import pytest
 from tests.docs.pages import ROOT, Block
 from tests.programs import REQUIRE_ALL
 
-SAFETY_SECONDS = 120.0
+SAFETY_SECONDS = 60.0
 _END = "\x1e"
 
 # `make` builds the environment that the tests already run in: here it only says what it would do.
@@ -62,7 +62,11 @@ def run_blocks(blocks: Sequence[Block], folder: Path, exchanges: Mapping[str, st
     )  # fmt: skip
     try:
         printed, complaints = process.communicate(timeout=SAFETY_SECONDS)
-    finally:
+    except subprocess.TimeoutExpired:
+        _end_what_is_left(process.pid)
+        printed, complaints = process.communicate()
+        complaints += f"It was not done after {SAFETY_SECONDS:g} seconds."
+    else:
         _end_what_is_left(process.pid)
     outputs = printed.split(_END)[:-1]
     faults = [

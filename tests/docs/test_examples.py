@@ -13,6 +13,7 @@ from tests.server import Server
 
 # Pages that expect a running server, fresh from its first start, on the data folder `data`.
 ON_A_SERVER = [
+    "docs/tutorial.md",
     "docs/rules.md",
     "docs/log-format.md",
     "docs/how-to/cloudevents.md",
