@@ -145,6 +145,8 @@ def _lookup(
             return Path(environment[variable + "_FILE"]).read_text().strip(), variable + "_FILE"
         except OSError as error:
             raise BadSetting(f"{variable}_FILE cannot be read: {error.strerror}.") from None
+        except ValueError:
+            raise BadSetting(f"{variable}_FILE names a file that is not text.") from None
     if name in file:
         return file[name], FILE_NAME
     return None, None
@@ -154,7 +156,8 @@ def _checked(row: dataclasses.Field[Any], value: Any, origin: str) -> Any:
     try:
         converted = _convert(str(row.type), value)
     except ValueError:
-        raise BadSetting(f"{row.name} ({origin}) must be {row.metadata['unit']}, not {value!r}.") from None
+        shown = "" if str(row.type).startswith("Secret") else f", not {value!r}"
+        raise BadSetting(f"{row.name} ({origin}) must be {row.metadata['unit']}{shown}.") from None
     check = row.metadata["check"]
     fault = check(converted) if check else None
     if fault:
@@ -163,17 +166,18 @@ def _checked(row: dataclasses.Field[Any], value: Any, origin: str) -> Any:
 
 
 def _convert(kind: str, value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError(value)
-    if kind == "Path":
-        return Path(value)
-    if kind == "int":
+    given = type(value)
+    if kind == "int" and given in (int, str):
         return int(value)
-    if kind == "float":
+    if kind == "float" and given in (float, int, str):
         return float(value)
-    if kind.startswith("Secret"):
-        return value if isinstance(value, Secret) else Secret(str(value))
-    return str(value)
+    if kind == "Path" and isinstance(value, str | Path):
+        return Path(value)
+    if kind == "str" and given is str:
+        return value
+    if kind.startswith("Secret") and isinstance(value, str | Secret):
+        return value if isinstance(value, Secret) else Secret(value)
+    raise ValueError(kind)
 
 
 def _read_file(path: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Hashable
 from functools import lru_cache
 from typing import Any, TypeVar, cast
@@ -75,7 +76,9 @@ def check_unambiguous(body: bytes) -> Any:
     try:
         document = _decode_any(body)
         if _encode(document) != body:
-            _refuse_duplicates(json.loads(body, object_pairs_hook=_mark_duplicates))
+            reread = json.loads(body, object_pairs_hook=_mark_duplicates)
+            if isinstance(reread, dict | list):
+                _refuse_duplicates(reread)
     except msgspec.ValidationError as error:
         raise Invalid.at("", "number-range", str(error)) from None
     except msgspec.DecodeError as error:
@@ -113,24 +116,36 @@ def _mark_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = dict(pairs)
     if len(found) == len(pairs):
         return found
-    names = [name for name, _ in pairs]
+    counts = Counter(name for name, _ in pairs)
     marked = _Repeated(found)
-    marked.name = next(name for name in names if names.count(name) > 1)
+    marked.name = next(name for name, count in counts.items() if count > 1)
     return marked
 
 
+_Trail = tuple["_Trail", str | int] | None
+"""The way to a place in a document, backwards: a step behind the way to its parent, so that siblings share it."""
+
+
 def _refuse_duplicates(document: Any) -> None:
-    unvisited: list[tuple[tuple[str | int, ...], Any]] = [((), document)]
+    unvisited: list[tuple[_Trail, Any]] = [(None, document)]
     while unvisited:
-        steps, value = unvisited.pop()
+        trail, value = unvisited.pop()
         if isinstance(value, _Repeated):
             raise Invalid.at(
-                pointer_to(*steps, value.name), "duplicate-name", f"The name {value.name!r} occurs twice in one object."
+                pointer_to(*_steps_of(trail), value.name),
+                "duplicate-name",
+                f"The name {value.name!r} occurs twice in one object.",
             )
-        if isinstance(value, dict):
-            unvisited += [((*steps, name), part) for name, part in value.items()]
-        elif isinstance(value, list):
-            unvisited += [((*steps, index), part) for index, part in enumerate(value)]
+        parts = value.items() if isinstance(value, dict) else enumerate(value)
+        unvisited += [((trail, step), part) for step, part in parts if isinstance(part, dict | list)]
+
+
+def _steps_of(trail: _Trail) -> list[str | int]:
+    steps: list[str | int] = []
+    while trail is not None:
+        trail, step = trail
+        steps.append(step)
+    return steps[::-1]
 
 
 def pointer_to(*steps: str | int) -> str:
@@ -152,16 +167,27 @@ def _validator(model: Hashable) -> jsonschema_rs.Validator:
 def schema_faults(validator: jsonschema_rs.Validator, document: Any, *prefix: str | int) -> list[Fault]:
     """List what a JSON Schema refuses in `document`, at most 100 faults; make the validator with `MASK`."""
     faults: list[Fault] = []
-    for error in validator.iter_errors(document):
-        steps = [*prefix, *error.instance_path]
-        keyword = str(error.schema_path[-1]) if error.schema_path else "schema"
-        faults.extend(_schema_fault(error, steps, keyword))
+    for found in validator.iter_errors(document):
+        unexplained = [found]
+        while unexplained:
+            error = unexplained.pop()
+            if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.AnyOf):
+                unexplained.extend(reversed(_meant_branch(error.kind.context)))
+            else:
+                # Inside a union, too, the path is counted from the document's root.
+                faults.extend(_schema_fault(error, [*prefix, *error.instance_path]))
         if len(faults) >= MOST_FAULTS:
             break
     return faults[:MOST_FAULTS]
 
 
-def _schema_fault(error: Any, steps: list[str | int], keyword: str) -> list[Fault]:
+def _meant_branch(branches: Any) -> Any:
+    """Choose what is wrong by the branch of a union that was meant: not null, and wrong in the fewest ways."""
+    meant = [branch for branch in branches if branch and not str(branch[0].message).endswith('type "null"')]
+    return min(meant, key=len) if meant else branches[0]
+
+
+def _schema_fault(error: Any, steps: list[str | int]) -> list[Fault]:
     kind = error.kind
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.AdditionalProperties):
         return [
@@ -170,25 +196,13 @@ def _schema_fault(error: Any, steps: list[str | int], keyword: str) -> list[Faul
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
         name = kind.property
         return [Fault(pointer_to(*steps, name), "required", f"The field {name!r} is required.")]
-    if isinstance(kind, jsonschema_rs.ValidationErrorKind.AnyOf):
-        return [_union_fault(error, steps)]
+    keyword = str(error.schema_path[-1]) if error.schema_path else "schema"
     return [Fault(pointer_to(*steps), keyword, sentence(error.message))]
 
 
 def sentence(message: str) -> str:
     """Make a whole sentence of a schema's message, and not too long a one."""
     return message[0].upper() + message[1:300] + "."
-
-
-def _union_fault(union: Any, steps: list[str | int]) -> Fault:
-    """Name the fault against the branch that was meant: not null, and wrong in the fewest ways."""
-    branches = union.kind.context
-    meant = [branch for branch in branches if branch and not str(branch[0].message).endswith('type "null"')]
-    first = min(meant, key=len)[0] if meant else branches[0][0]
-    keyword = str(first.schema_path[-1]) if first.schema_path else "schema"
-    # A branch's path is counted from the document's root, as is that of the union itself.
-    prefix = steps[: len(steps) - len(union.instance_path)]
-    return Fault(pointer_to(*prefix, *first.instance_path), keyword, sentence(first.message))
 
 
 def _fault_of(message: str) -> Fault:

@@ -116,7 +116,7 @@ class Server:
         self.settings = settings
         self.command: Sequence[str] = COMMAND
         """What begins with the next start; tests of failures run another program around the same one."""
-        self.port = _free_port()
+        self.port = free_port()
         self.output: list[str] = []
         """The lines that it has printed on standard output, as far as they were read."""
         self._client = Client(self)
@@ -258,7 +258,8 @@ def _pairs(query: Query) -> list[tuple[str, Any]]:
     return list(query.items() if isinstance(query, Mapping) else query)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     for port in random.sample(_PORTS, 100):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

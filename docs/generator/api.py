@@ -132,7 +132,7 @@ def _schema_link(schema: dict[str, Any]) -> str:
         return f"[{name}](#{markdown.anchor(name)})"
     for word in ("anyOf", "oneOf"):
         if word in schema:
-            return " or ".join(map(_schema_link, schema[word]))
+            return markdown.either(map(_schema_link, schema[word]))
     if schema.get("type") == "array":
         return f"a list of {_schema_link(schema['items'])}"
     return {"object": "a JSON object", "string": "text"}[schema["type"]]

@@ -5,28 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import groupby
 from operator import attrgetter
+from typing import Any
+
+import msgspec
 
 from docs.generator import markdown
 from docs.generator.source import Rule, rules
-from heliograph.http.problems import CONTENT_TYPE, all_problems
+from heliograph.errors import Invalid
+from heliograph.eventlog.submission import read_event
+from heliograph.http.problems import CONTENT_TYPE, all_problems, body_of
+
+_FAULTY = b'{"eventCode": 10001, "criticality": 7, "colour": "red"}'
+_REQUEST_ID = "0197b3d1527578a1b2c3d4e5f6071829"
 
 _INTRODUCTION = f"""\
 # Errors
 
 Every refusal is a problem document (RFC 9457, `{CONTENT_TYPE.decode()}`), whatever the route, also for unknown paths,
-wrong methods and requests that are not even HTTP:"""
-
-_EXAMPLE = {
-    "type": "/problems/invalid-request",
-    "title": "The request is not valid",
-    "status": 400,
-    "detail": "The body does not fit the documented shape.",
-    "errors": [
-        {"pointer": "/criticality", "rule": "maximum", "message": "7 is greater than the maximum of 5"},
-        {"pointer": "/colour", "rule": "unknown-field", "message": "Unknown field 'colour'."},
-    ],
-    "requestId": "0197b3d1527578a1b2c3d4e5f6071829",
-}
+wrong methods and requests that are not even HTTP. This answers `{_FAULTY.decode()}`:"""
 
 _FIELDS = """\
 | Field | Meaning |
@@ -59,13 +55,22 @@ def page() -> str:
     return markdown.document(
         "`heliograph/http/problems.py` and the source",
         _INTRODUCTION,
-        markdown.json_block(_EXAMPLE),
+        markdown.json_block(_example()),
         _FIELDS,
         markdown.heading(2, "Kinds"),
         markdown.table(("Status", "`type`", "Title", "What to do"), rows),
         _RULES,
         markdown.table(("Rule", "Words"), _rule_rows()),
     )
+
+
+def _example() -> Any:
+    """Return the document that answers an event with two faults."""
+    try:
+        read_event(_FAULTY)
+    except Invalid as refusal:
+        return msgspec.to_builtins(body_of(refusal, _REQUEST_ID))
+    raise AssertionError("The example is refused by no rule.")
 
 
 def _rule_rows() -> list[tuple[str, str]]:

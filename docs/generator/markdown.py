@@ -31,6 +31,12 @@ def codes(texts: Iterable[str]) -> str:
     return ", ".join(map(code, texts))
 
 
+def either(texts: Iterable[str]) -> str:
+    """Write alternatives: "a, b or c", each once."""
+    *others, last = dict.fromkeys(texts)
+    return f"{', '.join(others)} or {last}" if others else last
+
+
 def cell(text: str) -> str:
     """Make a text fit into one cell of a table."""
     return re.sub(r"\s+", " ", text).strip().replace("|", r"\|")

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from docs.generator import markdown
 from heliograph.catalog.definition import HexUid
 
 Schema = dict[str, Any]
@@ -45,9 +46,9 @@ class Reader:
         """Say of which type a value is."""
         schema = self.resolve(schema)
         if "anyOf" in schema:
-            return " or ".join(dict.fromkeys(map(self.words, schema["anyOf"])))
+            return markdown.either(map(self.words, schema["anyOf"]))
         if "const" in schema or "enum" in schema:
-            return " or ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
+            return markdown.either(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
         match schema.get("type"):
             case None:
                 return "any JSON"

@@ -19,6 +19,8 @@ from heliograph.cli.session import Session, Tenant, with_session
 app = typer.Typer(name="events", help="Put events on record, find them, load files of them.", no_args_is_help=True)
 
 EPOCH = "1970-01-01T00:00:00Z"
+FAR_FUTURE = "2250-01-01T00:00:00Z"
+FAR_FUTURE = "2200-01-01T00:00:00Z"
 LARGEST_PAGE = 1000
 POLL_SECONDS = 1.0
 _LONGEST_CELL = 80
@@ -175,7 +177,7 @@ def list_events(
 ) -> None:
     """List events: by default the newest 100, newest first. Filters may be repeated, and one value must fit."""
     query: Query = {
-        "from": since or (None if to else EPOCH), "to": to, "timeField": time_field, "criticality": criticality,
+        "from": since or to or EPOCH, "to": to if since else None, "timeField": time_field, "criticality": criticality,
         "maxCriticality": max_criticality, "eventCode": code, "type": type_name, "targetEntityType": target_type,
         "targetEntityId": target_id, "relatedEntityId": related_id, "actorUid": actor, "internal": internal,
         "order": order, "include": "subtree" if subtree else None, "format": as_format, "tenantUid": tenant,
@@ -186,6 +188,11 @@ def list_events(
                 "what is followed has no end, and is in the order it was stored in", param_hint="--follow"
             )
         query |= {"from": since or _newest_time(session, query), "order": Order.ASC}
+    elif order is Order.ASC and query["to"] is None:
+        query["to"] = FAR_FUTURE  # an ascending list without an end would be followed
+    elif order is Order.ASC and not to:
+        # Without an end an ascending list never runs out; this one is to end with what is there now.
+        query |= {"from": since or EPOCH, "to": FAR_FUTURE}
     as_json = session.as_json or as_format is not Format.RECORD
     _print_pages(_pages(session, query, None if everything or follow else limit, follow), as_json)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import count, pairwise
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from heliograph import publish
@@ -17,9 +17,8 @@ from heliograph.eventlog.paging import get_event, list_page
 from heliograph.ids import Uid, new_uid
 from heliograph.provisioning.events import RECIPE_STATUS_UPDATED
 from heliograph.storage.sealing import Sealer
-from heliograph.tenancy.access import system_scope
 from tests.conformance.plain_scan import Place, Told, fits, scan
-from tests.conformance.stores import START_OF_TIME, over
+from tests.conformance.stores import START_OF_TIME, open_log, over
 
 if TYPE_CHECKING:
     from random import Random
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 SEALER = Sealer(bytes(32))
 PREPARER = publish.Preparer()
-TENANT_NUMBERS = count(1000)
 
 # Few values each, so that filters meet events and each other; one of each kind is never met.
 DEFINITIONS = (CLOCK_BEHIND, RECIPE_STATUS_UPDATED, UNMANAGED_CREATED)
@@ -91,10 +89,8 @@ class Logs:
 
     def join(self) -> None:
         """Add a tenant with an empty log."""
-        scope = system_scope(next(TENANT_NUMBERS), new_uid().hex())
         with self._writer.transaction(self._now, write=True) as tx:
-            store.open_log(tx, scope)
-        self.scopes.append(scope)
+            self.scopes.append(open_log(tx))
         self._told.append([])
 
     def publish(self, most: int = 6) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -29,6 +30,8 @@ PATIENCE = 30.0
 """Seconds after which something that never comes fails its test instead of hanging it."""
 
 START_OF_TIME = 1_790_000_000_000_000
+
+_TENANT_NUMBERS = count(1)
 
 
 class HandClock:
@@ -93,16 +96,16 @@ def store_on(engine: Engine, time: HandClock | None = None, **options: Any) -> S
     return Store(engine, clock, **{"append": publish.ingest, "lock": log.lock_heads, "readers": 1, **options})
 
 
-def open_logs(store: Store, count: int = 1) -> list[Scope]:
-    """Make that many logs and return the right to each."""
-    scopes = [system_scope(number, new_uid().hex()) for number in range(1, count + 1)]
+def open_log(tx: Transaction) -> Scope:
+    """Make one more log, of a tenant that nobody else uses, and return the right to it."""
+    scope = system_scope(next(_TENANT_NUMBERS), new_uid().hex())
+    log.open_log(tx, scope)
+    return scope
 
-    def make(tx: Transaction) -> None:
-        for scope in scopes:
-            log.open_log(tx, scope)
 
-    store.execute(make)
-    return scopes
+def open_logs(store: Store, how_many: int = 1) -> list[Scope]:
+    """Make logs and return the right to each, in the order of their tenants' numbers."""
+    return store.execute(lambda tx: [open_log(tx) for _ in range(how_many)])
 
 
 def whole_log(store: Store, scope: Scope) -> list[Event]:

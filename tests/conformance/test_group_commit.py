@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 PREPARER = Preparer()
 
 
+@pytest.fixture
+def engine(shared_engine: Engine) -> Engine:
+    return shared_engine
+
+
 def _submit(store: Store, waiters: Waiters, scope: Scope, code: int = 10_000) -> Future[Answer]:
     future: Future[Answer] = Future()
     event = PREPARER.prepare(EventDraft(code=code), SYSTEM)

@@ -15,11 +15,9 @@ from heliograph.eventlog.events import CLOCK_BEHIND
 from heliograph.eventlog.filters import EventQuery
 from heliograph.eventlog.model import EventDraft, RelatedEntity
 from heliograph.eventlog.paging import list_page
-from heliograph.ids import new_uid
 from heliograph.publish import Preparer, record
-from heliograph.tenancy.access import system_scope
 from tests.conformance.logs import Logs
-from tests.conformance.stores import START_OF_TIME
+from tests.conformance.stores import START_OF_TIME, open_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -107,18 +105,17 @@ def _walk_through(logs: Logs, tenants: int, events: int) -> None:
 
 
 @pytest.fixture
-def connection(engine: Engine) -> Iterator[Connection]:
-    connection = engine.connect(write=True)
+def connection(shared_engine: Engine) -> Iterator[Connection]:
+    connection = shared_engine.connect(write=True)
     yield connection
     connection.close()
 
 
 def _log(connection: Connection, drafts: Sequence[EventDraft], related: Sequence[str] = ()) -> Scope:
     """Make one log: events of a caller's, then internal ones about `a`, each with one related entity; all indexed."""
-    scope = system_scope(1, new_uid().hex())
     preparer = Preparer()
     with connection.transaction(START_OF_TIME, write=True) as tx:
-        store.open_log(tx, scope)
+        scope = open_log(tx)
         if drafts:
             store.append(tx, scope, [preparer.prepare(draft, scope.actor) for draft in drafts])
         for id in related:

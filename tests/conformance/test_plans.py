@@ -158,7 +158,7 @@ def _first_access(plan: list[str]) -> str:
 
 def test_whole_scan_and_sort_would_be_noticed(connection: Connection, logs: Logs) -> None:
     del logs
-    unbounded = {"select seq from event order by recorded_at": {}, "select count(*) from payload": {}}
+    unbounded: Statements = {"select seq from event order by recorded_at": {}, "select count(*) from payload": {}}
     plans = _plans(connection, unbounded)
     assert [bool(_scans(plan)) for plan in plans.values()] == [True, True]
     assert [_sorts(sql, plan) for sql, plan in plans.items()] == [True, False]

@@ -31,13 +31,19 @@ class _Undone:
 
 
 @pytest.fixture
-def writer(engine: Engine) -> Iterator[Connection]:
-    connection = engine.connect(write=True)
+def engine(shared_engine: Engine) -> Engine:
+    return shared_engine
+
+
+@pytest.fixture
+def writer(connection: Connection, engine: Engine) -> Iterator[Connection]:
+    """A writing connection, and an empty table to scribble in."""
     kind = "blob" if engine.dialect == "sqlite" else "bytea"
     with connection.transaction(START_OF_TIME, write=True) as tx:
         tx.run(f"create table note (id bigint primary key, word text, data {kind})")
     yield connection
-    connection.close()
+    with connection.transaction(START_OF_TIME, write=True) as tx:
+        tx.run("drop table note")
 
 
 @pytest.fixture

@@ -38,26 +38,35 @@ _VOLATILE = (
 )
 
 
-def require_curl() -> None:
-    """Skip, or fail where every test is required, without the program that the examples are written for."""
-    if shutil.which("curl") is None or shutil.which("bash") is None:
-        if os.environ.get(REQUIRE_ALL) == "1":
-            pytest.fail(f"curl or bash is missing, and {REQUIRE_ALL}=1 asks for every test.", pytrace=False)
-        pytest.skip("curl or bash is missing")
+def require(*programs: str) -> None:
+    """Skip, or fail where every test is required, without the programs that the examples are written for."""
+    missing = ", ".join(program for program in programs if shutil.which(program) is None)
+    if missing and os.environ.get(REQUIRE_ALL) == "1":
+        pytest.fail(f"{missing} is missing, and {REQUIRE_ALL}=1 asks for every test.", pytrace=False)
+    if missing:
+        pytest.skip(f"{missing} is missing")
 
 
-def run_blocks(blocks: Sequence[Block], folder: Path, exchanges: Mapping[str, str], extra_path: str = "") -> list[str]:
+def run_blocks(
+    blocks: Sequence[Block],
+    folder: Path,
+    exchanges: Mapping[str, str],
+    settings: Mapping[str, str] | None = None,
+    extra_path: str = "",
+) -> list[str]:
     """Run the `sh` and `python` blocks in `folder`; return what went wrong, by line of the page.
 
-    `exchanges` replaces texts of the page, in commands and outputs alike, by those of this run.
+    `exchanges` replaces texts of the page, in commands and outputs alike, by those of this run. `settings` are
+    environment variables, and `extra_path` is a folder of programs that the machine may lack.
     """
     steps = [block for block in blocks if block.language in ("sh", "python")]
     script = _PREAMBLE + "".join(_step(block, exchanges) for block in steps)
     scripts = sysconfig.get_path("scripts")
     path = os.pathsep.join(part for part in (scripts, extra_path, os.environ["PATH"]) if part)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HELIOGRAPH_")}
+    environment |= {"PATH": path, **(settings or {})}
     process = subprocess.Popen(
-        ["bash", "-c", script], cwd=folder, env=environment | {"PATH": path}, stdin=subprocess.DEVNULL,
+        ["bash", "-c", script], cwd=folder, env=environment, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     try:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.conftest import StoreUrl
 from tests.docs.pages import ROOT, blocks
-from tests.docs.runner import require_curl, run_blocks
-from tests.server import Server
+from tests.docs.runner import matches, require, run_blocks
+from tests.postgres import PostgresServer
+from tests.server import Server, free_port
 
 # Pages that expect a running server, fresh from its first start, on the data folder `data`.
 ON_A_SERVER = [
+    "README.md",
     "docs/tutorial.md",
     "docs/rules.md",
     "docs/log-format.md",
@@ -23,11 +27,76 @@ ON_A_SERVER = [
 
 @pytest.mark.parametrize("name", ON_A_SERVER)
 def test_examples_do_what_the_page_says_on_a_fresh_server(name: str, tmp_path: Path) -> None:
-    require_curl()
+    require("curl", "bash")
     server = Server.start(StoreUrl(None, tmp_path / "data"))
     try:
         exchanges = {"127.0.0.1:8080": f"127.0.0.1:{server.port}", "hg_...": server.key}
-        faults = run_blocks(list(blocks((ROOT / name).read_text())), tmp_path, exchanges)
-        assert not faults, "\n\n".join(faults)
+        check(name, tmp_path, exchanges)
     finally:
         server.stop()
+
+
+def test_examples_of_operation_start_servers_of_their_own(tmp_path: Path) -> None:
+    require("curl", "bash")
+    port = str(free_port())
+    check("docs/how-to/operate.md", tmp_path, {"8080": port}, {"HELIOGRAPH_PORT": port})
+
+
+def test_examples_of_postgresql_make_and_restore_a_database(tmp_path: Path, postgres_server: PostgresServer) -> None:
+    require("curl", "bash")
+    name = "docs/how-to/postgresql.md"
+    statements = [block.text for block in blocks((ROOT / name).read_text()) if block.language == "sql"]
+    address = f"postgresql://heliograph:secret@/heliograph?host={postgres_server.home}"
+    exchanges = {
+        "postgresql://heliograph:secret@127.0.0.1:5432/heliograph": address,
+        "8080": str(free_port()),
+        "8081": str(free_port()),
+    }
+    with psycopg.connect(postgres_server.dsn("postgres"), autocommit=True) as administrator:
+        for statement in "".join(statements).split(";\n"):
+            administrator.execute(statement.encode())
+        row = administrator.execute("select setting from pg_config where name = 'BINDIR'").fetchone()
+        assert row is not None
+        try:
+            check(name, tmp_path, exchanges, extra_path=row[0])
+        finally:
+            administrator.execute("drop database heliograph with (force)")
+            administrator.execute("drop role heliograph")
+
+
+def check(
+    name: str, folder: Path, exchanges: Mapping[str, str], settings: Mapping[str, str] | None = None,
+    extra_path: str = "",
+) -> None:  # fmt: skip
+    """Run the examples of a page; fail with all that went wrong."""
+    faults = run_blocks(list(blocks((ROOT / name).read_text())), folder, exchanges, settings or {}, extra_path)
+    assert not faults, "\n\n".join(faults)
+
+
+@pytest.mark.parametrize(
+    ("documented", "printed"),
+    [
+        ('{"seq": 2, "id": "..."}', '{"seq":2,"id":"01a1fc7a-c0a2-7068-a6e8-a1246826569a"}'),
+        ("key: hg_...", "key: hg_PNoGHNz2poPyKVZaEm4XKECuhJ7H9lPANzgRTKzLSY8\n"),
+        ("at 2026-11-21T05:01:05.570999Z ... done", "at 2031-01-02T03:04:05.000006Z, at last, done"),
+    ],
+)
+def test_output_that_differs_in_form_only_is_as_documented(documented: str, printed: str) -> None:
+    assert matches(documented, printed)
+
+
+@pytest.mark.parametrize(
+    ("documented", "printed"),
+    [('{"seq": 2}', '{"seq":3}'), ('{"seq": 2}', '{"seq":2,"more":1}'), ("exit code 0", ""), ("1 ... 3", "1 2")],
+)
+def test_output_that_says_something_else_is_recognised(documented: str, printed: str) -> None:
+    assert not matches(documented, printed)
+
+
+def test_command_that_fails_is_named_with_its_line(tmp_path: Path) -> None:
+    require("bash")
+    page = list(blocks("```sh\ntrue\n```\n\n```sh\necho so far; false\n```\n\n```sh\ntouch never\n```\n"))
+    faults = run_blocks(page, tmp_path, {})
+    assert len(faults) == 1
+    assert faults[0].startswith("line 5: exit code 1\necho so far; false")
+    assert not (tmp_path / "never").exists()
