@@ -21,7 +21,7 @@ help: ## print this help
 setup: $(VENV)/.test ## make .venv with all that running, testing and checking need
 
 run: $(VENV)/.runtime ## serve on 127.0.0.1:8080 from ./data (HOST=, PORT= and DATA= change that)
-	@mkdir -p '$(DATA)'
+	@mkdir -p -m 700 '$(DATA)'
 	@exec $(BIN)/heliograph serve --data '$(DATA)' --host '$(HOST)' --port '$(PORT)'
 
 test: $(VENV)/.test ## run all tests, on SQLite and on a PostgreSQL of their own (PYTEST_ARGS= adds options)

@@ -70,7 +70,10 @@ def examine(settings: Settings) -> Iterator[Finding]:
                 "Name another by --data, or run: heliograph init",
             )
             return
-        yield _folder(settings.data)
+        folder = _folder(settings.data)
+        yield folder
+        if folder.level == "failure":
+            return
         yield _lock(settings.data)
         yield _disk(settings.data)
     yield _master_key(settings)

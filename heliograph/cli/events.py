@@ -20,7 +20,6 @@ app = typer.Typer(name="events", help="Put events on record, find them, load fil
 
 EPOCH = "1970-01-01T00:00:00Z"
 FAR_FUTURE = "2250-01-01T00:00:00Z"
-FAR_FUTURE = "2200-01-01T00:00:00Z"
 LARGEST_PAGE = 1000
 POLL_SECONDS = 1.0
 _LONGEST_CELL = 80
@@ -148,7 +147,9 @@ def _payload_fields(payload: bytes, content_type: str | None) -> dict[str, Any]:
 def list_events(
     session: Session,
     since: Annotated[str | None, typer.Option("--from", metavar="TIME", help="The first moment (RFC 3339).")] = None,
-    to: Annotated[str | None, typer.Option("--to", metavar="TIME", help="The moment after the last.")] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="The moment after the last; without --from, the first.")
+    ] = None,
     time_field: Annotated[TimeField, typer.Option(help="Which time --from and --to mean.")] = TimeField.RECORDED_AT,
     criticality: Annotated[list[int] | None, typer.Option(metavar="N", help="One of these criticalities.")] = None,
     max_criticality: Annotated[int | None, typer.Option(metavar="N", help="1 up to this one; 2 means 1 and 2.")] = None,
@@ -190,9 +191,6 @@ def list_events(
         query |= {"from": since or _newest_time(session, query), "order": Order.ASC}
     elif order is Order.ASC and query["to"] is None:
         query["to"] = FAR_FUTURE  # an ascending list without an end would be followed
-    elif order is Order.ASC and not to:
-        # Without an end an ascending list never runs out; this one is to end with what is there now.
-        query |= {"from": since or EPOCH, "to": FAR_FUTURE}
     as_json = session.as_json or as_format is not Format.RECORD
     _print_pages(_pages(session, query, None if everything or follow else limit, follow), as_json)
 

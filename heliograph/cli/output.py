@@ -73,7 +73,8 @@ def print_table(items: Sequence[Any], columns: Columns, headings: bool = True) -
         return
     table = Table(box=None, show_header=headings, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in columns:
-        table.add_column(heading, overflow="fold")
+        # What has to be copied stays in one piece.
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("id", "uid"))
     for item in items:
         # Text, so that nothing in the data is taken for markup.
         table.add_row(*(Text(cell_text(take(item))) for take in columns.values()))

@@ -248,52 +248,52 @@ def index_next(tx: Transaction, scope: Scope, follower: str, limit: int) -> int:
     )
     assert row is not None
     head: int = head_of(tx, scope)
-    span = {"tenant_id": scope.tenant_id, "start": row[0], "stop": min(row[0] + limit, head)}
+    start, stop = row[0], min(row[0] + limit, head)
     if follower == OCCURRED_AT:
-        _index_times(tx, span)
+        _index_times(tx, scope, start, stop)
     elif follower == "related":
-        _index_related(tx, span)
+        _index_related(tx, scope, start, stop)
     else:
-        _index_column(tx, span, follower)
+        _index_column(tx, scope, start, stop, follower)
     tx.run(
         "update follower set position = :stop where tenant_id = :tenant_id and name = :name",
         tenant_id=scope.tenant_id,
         name=follower,
-        stop=span["stop"],
+        stop=stop,
     )
-    return head - int(span["stop"])
+    return head - int(stop)
 
 
-def _index_column(tx: Transaction, span: dict[str, int], column: str) -> None:
+def _index_column(tx: Transaction, scope: Scope, start: int, stop: int, column: str) -> None:
     tx.run(
         "insert into event_facet (tenant_id, facet, value, seq)"
         f" select tenant_id, {FACETS[column]}, {column}, seq from event"
         f" where tenant_id = :tenant_id and seq >= :start and seq < :stop and {column} is not null"
         f" order by {column}, seq",
-        **span,
-    )
+        tenant_id=scope.tenant_id, start=start, stop=stop,
+    )  # fmt: skip
 
 
-def _index_times(tx: Transaction, span: dict[str, int]) -> None:
+def _index_times(tx: Transaction, scope: Scope, start: int, stop: int) -> None:
     tx.run(
         "insert into event_time (tenant_id, occurred_at, seq) select tenant_id, occurred_at, seq from event"
         " where tenant_id = :tenant_id and seq >= :start and seq < :stop and occurred_at is not null"
         " order by occurred_at, seq",
-        **span,
-    )
+        tenant_id=scope.tenant_id, start=start, stop=stop,
+    )  # fmt: skip
 
 
-def _index_related(tx: Transaction, span: dict[str, int]) -> None:
+def _index_related(tx: Transaction, scope: Scope, start: int, stop: int) -> None:
     rows = tx.all(
         "select seq, envelope from event"
         " where tenant_id = :tenant_id and seq >= :start and seq < :stop and related > 0",
-        **span,
-    )
+        tenant_id=scope.tenant_id, start=start, stop=stop,
+    )  # fmt: skip
     tx.insert(
         EVENT_FACET,
         sorted(
             {
-                (span["tenant_id"], FACETS["related"], key_of(entity.id), seq)
+                (scope.tenant_id, FACETS["related"], key_of(entity.id), seq)
                 for seq, envelope in rows
                 for entity in decode_envelope(envelope).related_entities
             }

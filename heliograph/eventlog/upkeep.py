@@ -97,13 +97,7 @@ class Upkeep:
             scope = system_scope(tenant_id, tenant_uid)
             after: bytes | None = b""
             while after is not None and not self._stop.is_set():
-                step = partial(
-                    store.forget,
-                    scope=system_scope(tenant_id, tenant_uid),
-                    before=before,
-                    after=after,
-                    limit=FORGET_CHUNK,
-                )
+                step = partial(store.forget, scope=scope, before=before, after=after, limit=FORGET_CHUNK)
                 after = self._database.execute(step, lane=("upkeep", tenant_id))
 
     def _tell(self, definition: EventDefinition, amount: int, body: Callable[[], msgspec.Struct]) -> None:

@@ -90,7 +90,8 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Cli:
     lines = [
         {
             "type": f"type.{n % 3}", "eventCode": 10_000 + n % 4, "criticality": n % 6,
-            "targetEntityType": f"Kind{n % 2}", "targetEntityId": f"thing-{n}", "occurredAt": f"2026-01-01T00:{n // 60:02}:{n % 60:02}Z", "payload": n,
+            "targetEntityType": f"Kind{n % 2}", "targetEntityId": f"thing-{n}", "payload": n,
+            "occurredAt": f"2026-01-01T00:{n // 60:02}:{n % 60:02}Z",
         }
         for n in range(120)
     ]  # fmt: skip

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from heliograph.cli import session
 from heliograph.cli.client import Call, HttpTransport, NoAnswer, describe
 from heliograph.ids import Secret
 from heliograph.storage.lockfile import LockFile
-from tests.cli.commands import Cli, Process, environment_for
+from tests.cli.commands import Cli, Process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.conftest import StoreUrl
     from tests.server import Server
 
 
@@ -148,6 +153,50 @@ def test_problem_is_told_with_each_place_and_rule() -> None:
     assert describe(problem) == "It failed. (request 1)"
 
 
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for this machine, with its private key, that nobody has signed but itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path / "certificate.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(signed.public_bytes(serialization.Encoding.PEM) + private)
+    return path
+
+
+def test_server_behind_tls_is_asked_when_its_certificate_is_trusted(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Stranger)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    url = f"https://127.0.0.1:{server.server_port}"
+    try:
+        with pytest.raises(NoAnswer, match="certificate verify failed"):
+            HttpTransport(url, Secret("hg_x")).send(Call("GET", "/ok"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        transport = HttpTransport(url, Secret("hg_x"))
+        assert transport.send(Call("GET", "/ok")).status == 200
+        transport.close()
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 # -- without a server -----------------------------------------------------------------------------------------------
 
 
@@ -217,8 +266,8 @@ def test_help_names_exit_codes_and_shell_completion(empty: Cli) -> None:
     assert "heliograph --install-completion" in text
 
 
-def test_shell_completes_commands(store_url: StoreUrl) -> None:
+def test_shell_completes_commands() -> None:
     asking = {"_HELIOGRAPH_COMPLETE": "complete_bash", "COMP_WORDS": "heliograph ev", "COMP_CWORD": "1"}
-    with Process(environment=environment_for(store_url) | asking) as shell:
+    with Process(environment=asking) as shell:
         assert shell.end() == 0
         assert shell.stdout.split() == ["events"]
