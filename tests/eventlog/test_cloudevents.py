@@ -32,7 +32,7 @@ from heliograph.eventlog.cloudevents import (
     parse_structured,
     render,
 )
-from heliograph.eventlog.model import Actor, Event, EventDraft, decode_envelope, prepare
+from heliograph.eventlog.model import Actor, Event, EventDraft, decode_envelope, is_json, prepare
 from heliograph.ids import Uid, as_uuid
 from heliograph.times import print_time
 
@@ -568,7 +568,7 @@ def as_structured(values: dict[str, Any], content_type: str | None, payload: byt
     body = msgspec.json.encode(values | ({"datacontenttype": content_type} if content_type else {}))
     if not payload:
         return body
-    if content_type and cloudevents.is_json(content_type):
+    if content_type and is_json(content_type):
         return body[:-1] + b', "data": ' + payload + b" }"
     return body[:-1] + b', "data_base64": "' + base64.b64encode(payload) + b'"}'
 
@@ -739,7 +739,7 @@ def test_other_library_reads_what_is_rendered(values: dict[str, Any], data: tupl
     assert theirs.get_subject() == event.envelope.target_entity_id
     assert theirs.get_extension("sequence") == "00000000000000000007"
     content_type, payload = data
-    if content_type and cloudevents.is_json(content_type):
+    if content_type and is_json(content_type):
         assert theirs.get_data() == json.loads(payload)
     elif content_type:
         assert theirs.get_data() == payload

@@ -136,6 +136,9 @@ BAD_ITEMS = {
     "too large a payload": (b'{"eventCode":10001,"payload":"' + b"x" * 256 * 1024 + b'"}', "/1/payload", 413),
 }
 
+BREAKS_AN_ARRAY = ("half a surrogate pair", "deep nesting")
+"""What keeps a reader from finding where the events of an array begin and end."""
+
 
 @pytest.mark.parametrize("name", BAD_ITEMS)
 @pytest.mark.parametrize("way", [JSON, NDJSON])
@@ -143,6 +146,9 @@ def test_event_that_cannot_be_read_leaves_the_rest_of_its_batch_alone(door: Door
     item, place, status = BAD_ITEMS[name]
     items = [b'{"eventCode":10000}', item, b'{"eventCode":10002}']
     answer = door.post(way, b"[" + b",".join(items) + b"]" if way == JSON else b"\n".join(items))
+    if way == JSON and name in BREAKS_AN_ARRAY:
+        assert (answer.status, door.events()) == (400, [])
+        return
     assert answer.status == 207
     assert [found["status"] for found in answer.json()["results"]] == [201, status, 201]
     assert [fault["pointer"] for fault in answer.json()["results"][1]["errors"]] == [place]
