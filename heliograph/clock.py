@@ -54,6 +54,7 @@ class Clock:
             self.ignored_jump = jump
             return expected
         self.ignored_jump = 0
-        # Follow small steps, so that weeks of honest drift never add up to a jump.
-        self._ahead_of_steady = wall - steady
+        # Small steps forward are followed, so that weeks of honest drift never add up to a jump; a step back is not
+        # remembered, so that the way back to a time that was trusted before is no jump.
+        self._ahead_of_steady = max(self._ahead_of_steady, wall - steady)
         return wall

@@ -35,13 +35,13 @@ class _Salts:
     """Random salts, asked of the system many at a time; used by one thread."""
 
     def __init__(self) -> None:
-        self._pool = b""
+        self._pool: list[bytes] = []
 
     def next(self) -> bytes:
         if not self._pool:
-            self._pool = os.urandom(SALT_BYTES * _SALTS_PER_CALL)
-        salt, self._pool = self._pool[:SALT_BYTES], self._pool[SALT_BYTES:]
-        return salt
+            bytes_at_once = os.urandom(SALT_BYTES * _SALTS_PER_CALL)
+            self._pool = [bytes_at_once[n : n + SALT_BYTES] for n in range(0, len(bytes_at_once), SALT_BYTES)]
+        return self._pool.pop()
 
 
 def open_log(tx: Transaction, scope: Scope) -> None:

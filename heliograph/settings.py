@@ -90,7 +90,9 @@ class Settings:
         30, "requests", "Requests with a wrong key that one client address may make in a minute.", _at_least(1)
     )
     requests_per_key: int = _setting(0, "requests per second", "Most requests of one key; 0 is no limit.", _at_least(0))
-    write_queue: int = _setting(20_000, "requests", "Most writes that may wait for a commit.", _at_least(100))
+    write_queue: int = _setting(
+        100_000, "events", "Most events, and other changes, that may wait for a commit.", _at_least(100)
+    )
 
     occurred_ahead: int = _setting(
         300, "seconds", "How far in the future a caller's occurredAt may lie.", _between(0, 86_400)

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Hashable
 from functools import lru_cache
+from itertools import islice
 from typing import Any, TypeVar, cast
 
 import jsonschema_rs
@@ -79,8 +80,8 @@ def check_unambiguous(body: bytes) -> Any:
             reread = json.loads(body, object_pairs_hook=_mark_duplicates)
             if isinstance(reread, dict | list):
                 _refuse_duplicates(reread)
-    except msgspec.ValidationError as error:
-        raise Invalid.at("", "number-range", str(error)) from None
+    except msgspec.ValidationError:
+        raise Invalid.at("", "number-range", "The body has a number that is too large to be kept.") from None
     except msgspec.DecodeError as error:
         raise _malformed(body, str(error)) from None
     except UnicodeDecodeError as error:
@@ -167,7 +168,11 @@ def _validator(model: Hashable) -> jsonschema_rs.Validator:
 def schema_faults(validator: jsonschema_rs.Validator, document: Any, *prefix: str | int) -> list[Fault]:
     """List what a JSON Schema refuses in `document`, at most 100 faults; make the validator with `MASK`."""
     faults: list[Fault] = []
-    for found in validator.iter_errors(document):
+    try:
+        broken = list(islice(validator.iter_errors(document), MOST_FAULTS))
+    except ValueError:
+        return [Fault(pointer_to(*prefix), "nesting", "The JSON is nested too deeply to be checked.")]
+    for found in broken:
         unexplained = [found]
         while unexplained:
             error = unexplained.pop()

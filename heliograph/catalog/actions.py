@@ -99,12 +99,6 @@ def delete_type(tx: Transaction, scope: Scope, type: str, version: int | None) -
     publish.record(tx, scope, events.EVENT_TYPE_DELETED, type, lambda _: body)
 
 
-def list_types(tx: Transaction, scope: Scope, after: str, limit: int) -> tuple[list[OwnType], str | None]:
-    """Return the tenant's own types, and the name after which to go on, or None at the end."""
-    types = store.list_types(tx, scope, after, limit + 1)
-    return types[:limit], types[limit - 1].type if len(types) > limit else None
-
-
 def own_types(tx: Transaction, scope: Scope) -> list[OwnType]:
     """Return all of the tenant's own types."""
     return store.list_types(tx, scope, "", LARGEST_TYPE_COUNT)

@@ -100,6 +100,10 @@ def _check_payload(draft: EventDraft, validator: jsonschema_rs.Validator) -> Non
         words = f"The type {draft.type!r} has a schema, so its payload must be JSON."
         raise Unprocessable(words, (Fault("/payload", "payload-json", words),))
     document = msgspec.json.decode(draft.payload)
-    if not validator.is_valid(document):
+    try:
+        valid = validator.is_valid(document)
+    except ValueError:
+        valid = False  # nested too deeply to be checked, which the faults then say
+    if not valid:
         faults = schema_faults(validator, document, "payload")
         raise Unprocessable(f"The payload does not obey the schema of the type {draft.type!r}.", tuple(faults))

@@ -55,8 +55,8 @@ class IndexFollower:
         """Take note that something was committed for these tenants."""
         with self._lock:
             self._dirty.update(tenant_ids)
-        if not self._wake.is_set():
-            self._wake.set()
+            if self._dirty:
+                self._wake.set()
 
     def stop(self) -> None:
         """End after the chunk at hand."""
@@ -65,20 +65,25 @@ class IndexFollower:
         self._thread.join()
 
     def _run(self) -> None:
-        tenant_ids: set[int] | None = None
+        next_sweep = 0.0
         while not self._stop.is_set():
+            self._wake.wait(max(0.0, next_sweep - time.monotonic()))
+            dirty = self._take_dirty()
+            sweep = time.monotonic() >= next_sweep
             try:
-                self._follow(tenant_ids)
-            except Unavailable:
+                self._follow(None if sweep else dirty)
+                if sweep:
+                    next_sweep = time.monotonic() + SWEEP_SECONDS
+            except Exception as error:
+                if not isinstance(error, Unavailable):
+                    log.exception("the filter index could not be written")
+                # Whose index was left behind is not known any more, so the next round looks at all.
+                next_sweep = 0.0
                 self._stop.wait(1.0)
-            except Exception:
-                log.exception("the filter index could not be written")
-                self._stop.wait(1.0)
-            tenant_ids = self._take_dirty() if self._wake.wait(SWEEP_SECONDS) else None
 
     def _take_dirty(self) -> set[int]:
-        self._wake.clear()
         with self._lock:
+            self._wake.clear()
             dirty, self._dirty = self._dirty, set()
         return dirty
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
@@ -301,8 +301,10 @@ def _index_related(tx: Transaction, scope: Scope, start: int, stop: int) -> None
     )
 
 
-def backlogs(tx: Transaction, tenant_ids: Iterable[int] | None) -> list[tuple[int, str, int]]:
+def backlogs(tx: Transaction, tenant_ids: Collection[int] | None) -> list[tuple[int, str, int]]:
     """Return (tenant, uid, events not yet indexed) of those tenants, or of all, whose index is behind their log."""
+    if tenant_ids is not None and not tenant_ids:
+        return []
     some = "" if tenant_ids is None else f" and h.tenant_id in ({', '.join(map(str, map(int, tenant_ids)))})"
     rows = tx.all(
         "select h.tenant_id, t.uid, max(h.next_seq - f.position) from head h"

@@ -18,7 +18,6 @@ from heliograph.times import parse_time
 
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
-_split = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PRINTABLE = {"pattern": r"^[^\x00-\x1f\x7f-\x9f]*$"}
 """Documents what `draft_of` checks once for all texts of an event, which costs less than a pattern for each."""

@@ -103,11 +103,11 @@ class Upkeep:
     def _tell(self, definition: EventDefinition, amount: int, body: Callable[[], msgspec.Struct]) -> None:
         if not amount:
             self._told.discard(definition.type)
-        elif definition.type not in self._told:
+        elif definition.type not in self._told and self._record(definition, body()):
             self._told.add(definition.type)
-            self._record(definition, body())
 
-    def _record(self, definition: EventDefinition, body: msgspec.Struct) -> None:
+    def _record(self, definition: EventDefinition, body: msgspec.Struct) -> bool:
+        """Queue the event; tell whether that was possible."""
         try:
             scopes = self._database.read(root_scopes)
             tenants = [scope.tenant_id for scope in scopes]
@@ -115,9 +115,11 @@ class Upkeep:
             self._database.write(step, None, self._nobody, tenants)
         except Refusal as refusal:
             log.error("an event about the platform could not be recorded: %s", refusal.detail)
+            return False
+        return True
 
     def _run(self) -> None:
-        next_forgetting = time.monotonic() + FORGET_SECONDS
+        next_forgetting = 0.0
         while not self._stop.wait(WATCH_SECONDS):
             try:
                 self.watch_clock()

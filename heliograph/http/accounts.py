@@ -7,8 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from heliograph.http.events import TenantQuery
-from heliograph.http.lists import ListQuery, etag, list_response, resume_after, wanted_version
+from heliograph.http.lists import ListQuery, TenantQuery, etag, list_response, resume_after, wanted_version
 from heliograph.http.messages import Request, Response, json_response
 from heliograph.http.services import change
 from heliograph.http.tenants import Name

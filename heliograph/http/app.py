@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from heliograph.eventlog.submission import NewEvent
-from heliograph.http import accounts, event_types, events, health, tenants
+from heliograph.http import accounts, event_types, events, health, ingest, tenants
 from heliograph.http.edge import no_such_path, wrong_method
-from heliograph.http.events import BatchBody, EventQueryString, EventsQuery, ReceiptBody, TenantQuery
-from heliograph.http.lists import ListQuery
+from heliograph.http.events import EventQueryString, EventsQuery
+from heliograph.http.ingest import BatchBody, ReceiptBody
+from heliograph.http.lists import ListQuery, TenantQuery
 from heliograph.http.openapi import EVENT_BODIES, EventList, show_openapi
 from heliograph.http.routes import Example, Route, Routes
 from heliograph.tenancy.actions import GrantWish
@@ -24,8 +25,8 @@ EVENTS = (
     Route(
         method="POST",
         path="/v1/events",
-        handler=events.create_events,
-        permission=events.CREATE,
+        handler=ingest.create_events,
+        permission=ingest.CREATE,
         summary="Generate events",
         description=(
             "Stores one event (a JSON object or a CloudEvent) or a batch of up to 1,000 (a JSON array, NDJSON or a"

@@ -22,14 +22,12 @@ ScopeName = tuple[str, bytes | None, bool]
 class KnownCaller:
     """A caller as the database last described it, with the scopes that were granted since."""
 
-    __slots__ = ("caller", "loaded_at", "scopes", "used", "window")
+    __slots__ = ("caller", "loaded_at", "scopes")
 
     def __init__(self, caller: Caller, loaded_at: float) -> None:
         self.caller = caller
         self.loaded_at = loaded_at
         self.scopes: dict[ScopeName, Scope] = {}
-        self.window = 0
-        self.used = 0
 
 
 class Callers:
@@ -39,6 +37,9 @@ class Callers:
         self._clock = clock
         self._requests_per_key = requests_per_key
         self._known: dict[bytes, KnownCaller] = {}
+        # Apart from what is known of a caller, which every change of rights makes forgotten.
+        self._second = 0
+        self._requests: dict[bytes | None, int] = {}
         self.changes = 0
         """How often rights have changed; what was read before the latest change is not kept after it."""
 
@@ -83,10 +84,11 @@ class Callers:
         if not self._requests_per_key:
             return
         second = int(time.monotonic())
-        if known.window != second:
-            known.window, known.used = second, 0
-        known.used += 1
-        if known.used > self._requests_per_key:
+        if second != self._second:
+            self._second, self._requests = second, {}
+        key = known.caller.key_uid
+        self._requests[key] = self._requests.get(key, 0) + 1
+        if self._requests[key] > self._requests_per_key:
             raise TooMany(f"The key may make {self._requests_per_key} requests per second.", retry_after=1)
 
 

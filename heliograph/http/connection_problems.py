@@ -10,7 +10,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from heliograph.ids import as_hex, new_uid
 
-MAX_URL_BYTES: Final = 8192
+MAX_URL_BYTES: Final = 24 * 1024
+"""Room for the longest cursor, that of a subtree, beside the filters that have to be repeated with it."""
 
 
 @dataclass(frozen=True, slots=True)

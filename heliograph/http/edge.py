@@ -27,6 +27,10 @@ _encode = msgspec.json.Encoder().encode
 _BEARER = "bearer "
 
 
+class NoQuery(msgspec.Struct, frozen=True):
+    """The query of routes that have none: every parameter is refused by name."""
+
+
 class Edge:
     """The ASGI application: request id, limits, authentication, errors and metrics for every route."""
 
@@ -83,6 +87,8 @@ class Edge:
             request.caller = request.known.caller
         if request.scope["method"] not in ("GET", "HEAD"):
             request.body = await _read_body(receive, request, route.largest_body(self.services.settings))
+        if route.query is None and request.scope["query_string"]:
+            request.query(NoQuery)
         return await route.handler(request)
 
     async def _authenticate(self, request: Request) -> KnownCaller:
@@ -124,15 +130,18 @@ def _bearer_token(request: Request) -> str | None:
 
 
 async def _read_body(receive: Receive, request: Request, limit: int) -> bytes:
+    # Asked before the body is: a client that waits to be told to continue need not send it.
+    length = request.header(b"content-length")
+    if length is not None and int(length) > limit:
+        raise TooLarge(f"The body has more than {limit} bytes.")
     message = await receive()
+    if message["type"] == "http.disconnect":
+        raise Unavailable("The client left.")
     body: bytes = message.get("body", b"")
     if not message.get("more_body"):
         if len(body) > limit:
             raise TooLarge(f"The body has more than {limit} bytes.")
         return body
-    length = request.header(b"content-length")
-    if length is not None and int(length) > limit:
-        raise TooLarge(f"The body has more than {limit} bytes.")
     chunks = [body]
     size = len(body)
     while message.get("more_body"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -13,10 +14,9 @@ from heliograph.catalog.actions import TypeWish
 from heliograph.catalog.definition import Catalog, EventDefinition
 from heliograph.catalog.model import OwnType
 from heliograph.catalog.system import SYSTEM
-from heliograph.errors import Denied
+from heliograph.errors import Denied, NotFound
 from heliograph.eventlog.submission import Code, Criticality
-from heliograph.http.events import TenantQuery
-from heliograph.http.lists import etag, wanted_version
+from heliograph.http.lists import TenantQuery, etag, wanted_version
 from heliograph.http.messages import Request, Response, json_response
 from heliograph.http.services import change
 from heliograph.storage.engine import Transaction
@@ -28,10 +28,9 @@ UPDATE, DELETE = "update event_type.tenant", "delete event_type.tenant"
 
 _encode = msgspec.json.Encoder().encode
 
-OwnTypeName = Annotated[
-    str,
-    msgspec.Meta(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._:-]*[A-Za-z0-9])?" + END_OF_TEXT),
-]
+_NAME = r"[A-Za-z0-9]([A-Za-z0-9._:-]*[A-Za-z0-9])?"
+_TYPE_NAME = re.compile(_NAME)
+OwnTypeName = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern="^" + _NAME + END_OF_TEXT)]
 
 
 class NewType(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -121,11 +120,11 @@ async def list_types(request: Request) -> Response:
 async def show_type(request: Request) -> Response:
     """Return one type with its schema."""
     scope = await _scope(request, READ)
-    definition = SYSTEM.get(request.parameters["type"])
+    definition = SYSTEM.get(_name(request))
     if definition is not None:
         body = TypeBody(**summary_of(definition), schema=Catalog.schema(definition), sample=definition.sample)
         return json_response(200, body)
-    own = await request.services.read(partial(actions.get_type, scope=scope, type=request.parameters["type"]))
+    own = await request.services.read(partial(actions.get_type, scope=scope, type=_name(request)))
     return json_response(200, _own_body(own), [etag(own.version)])
 
 
@@ -174,8 +173,16 @@ async def delete_type(request: Request) -> Response:
     return Response(204)
 
 
-def _own_name(request: Request) -> str:
+def _name(request: Request) -> str:
+    """Return the type that the path names; what no type can be called does not exist."""
     name = request.parameters["type"]
+    if not _TYPE_NAME.fullmatch(name):
+        raise NotFound("There is no such event type.")
+    return name
+
+
+def _own_name(request: Request) -> str:
+    name = _name(request)
     if SYSTEM.get(name) is not None:
         raise Denied(f"{name!r} is one of the platform's types, which nobody can change.")
     return name

@@ -22,6 +22,12 @@ Limit = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 CursorText = Annotated[str, msgspec.Meta(max_length=16_384)]
 
 
+class TenantQuery(msgspec.Struct, frozen=True, rename="camel"):
+    """`tenantUid` names the tenant when it is not the key's own."""
+
+    tenant_uid: str | None = None
+
+
 class ListQuery(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A page of a list, and the tenant when it is not the key's own."""
 

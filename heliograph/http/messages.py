@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from heliograph.errors import Fault, Invalid
+from heliograph.errors import Fault, Invalid, UnsupportedMediaType
 from heliograph.strict_json import read
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ _encode = msgspec.json.Encoder().encode
 _LIST_FIELD = (list, tuple)
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 MOST_PARAMETERS = 1000
 
 
@@ -99,8 +100,11 @@ class Request:
         """Read the body as strict JSON.
 
         Raises:
+            UnsupportedMediaType: when it is sent as anything else.
             Invalid: see `heliograph.strict_json.read`.
         """
+        if self.content_type != "application/json":
+            raise UnsupportedMediaType.at("header/content-type", "media-type", "Send the body as application/json.")
         return read(self.body, model)
 
     def query(self, model: type[S]) -> S:
@@ -129,6 +133,9 @@ def read_query(query_string: bytes, model: type[S]) -> S:
         try:
             if kind is None:
                 faults.append(Fault(f"query/{name}", "unknown-parameter", f"Unknown parameter {name!r}."))
+            elif _CONTROLS.search("".join(texts)):
+                words = f"The parameter {name!r} has a control character."
+                faults.append(Fault(f"query/{name}", "control-characters", words))
             elif getattr(kind, "__origin__", None) in _LIST_FIELD:
                 values[name] = [_read_text(text, kind.__args__[0]) for text in texts]
             elif len(texts) > 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
+from http import HTTPMethod
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -16,6 +17,8 @@ CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Upper bounds in seconds."""
 
+_METHODS = frozenset(HTTPMethod)
+
 
 class HttpMetrics:
     """How many requests there were, how they ended and how long they took."""
@@ -26,8 +29,11 @@ class HttpMetrics:
         self.seconds: dict[str, float] = {}
 
     def count(self, method: str, path: str, status: int, seconds: float) -> None:
-        """Count one request; `path` is the route's pattern, never what the client wrote."""
-        name = (method, path, status)
+        """Count one request; `path` is the route's pattern, never what the client wrote.
+
+        A method that HTTP does not define counts as "other", so that no client can make series without end.
+        """
+        name = (method if method in _METHODS else "other", path, status)
         self.requests[name] = self.requests.get(name, 0) + 1
         buckets = self.buckets.get(path)
         if buckets is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from inspect import cleandoc
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -12,10 +13,11 @@ from msgspec import UNSET, UnsetType
 from heliograph import __version__
 from heliograph.eventlog.render import EventBody
 from heliograph.http.messages import JSON, Request, Response
-from heliograph.http.problems import KINDS, ProblemBody
+from heliograph.http.problems import CONNECTION_PROBLEMS, KINDS, ProblemBody
 from heliograph.http.routes import Route
 
 _PARAMETER = re.compile(r"{(\w+)}")
+_WORD = re.compile("[A-Za-z0-9]+")
 _REF = "#/components/schemas/{name}"
 _encode = msgspec.json.Encoder().encode
 
@@ -75,7 +77,10 @@ class EventList(msgspec.Struct, frozen=True, rename="camel"):
 
 async def show_openapi(request: Request) -> Response:
     """Return the OpenAPI description of this server."""
-    return Response(200, _encode(document(request.services.routes)), JSON)
+    services = request.services
+    if services.openapi is None:
+        services.openapi = _encode(document(services.routes))
+    return Response(200, services.openapi, JSON)
 
 
 def document(routes: Iterable[Route]) -> dict[str, Any]:
@@ -83,6 +88,8 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     routes = tuple(routes)
     types = [kind for route in routes for kind in _types_of(route)]
     schemas, components = msgspec.json.schema_components([*types, ProblemBody], ref_template=_REF)
+    for component in components.values():
+        component["description"] = cleandoc(component["description"])
     of = iter(schemas)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
@@ -133,7 +140,7 @@ def _alternatives(answer: Any) -> tuple[Any, ...]:
 def _operation(route: Route, schemas: list[dict[str, Any]]) -> dict[str, Any]:
     of = iter(schemas)
     operation: dict[str, Any] = {
-        "operationId": f"{route.method.lower()}{re.sub(r'[^A-Za-z0-9]+', '_', route.path)}",
+        "operationId": "_".join([route.method.lower(), *_WORD.findall(route.path)]),
         "summary": route.summary,
         "tags": [route.tag],
         "parameters": [*_path_parameters(route), *_query_parameters(route, of), *_header_parameters(route)],
@@ -178,6 +185,8 @@ def _refusals(route: Route) -> list[int]:
         statuses = {400, 503}
     elif route.method == "GET":
         statuses -= {409, 412, 413, 415, 422}
+    # The connection refuses what it cannot read whatever the route would have been.
+    statuses |= {problem.status for problem in CONNECTION_PROBLEMS}
     return sorted(statuses - _answers_of(route).keys())
 
 

@@ -78,6 +78,8 @@ class Services:
         self.types = TenantTypes()
         self.metrics = HttpMetrics()
         self.routes = routes
+        self.openapi: bytes | None = None
+        """The description of the API, made when it is first asked for; it cannot change while the process runs."""
         self.event_limits = EventLimits(
             settings.event_bytes,
             settings.payload_bytes,
@@ -100,7 +102,8 @@ class Services:
     async def submit(self, submission: Submission) -> Answer:
         """Put events into the next group and return its answer after the commit."""
         future: asyncio.Future[Answer] = self._loop.create_future()
-        self.store.append(submission.scope.tenant_id, submission, future, self._replies)
+        weight = max(1, len(submission.events))
+        self.store.append(submission.scope.tenant_id, submission, future, self._replies, weight)
         return await future
 
     async def known_caller(self, token_hash: bytes) -> KnownCaller:
@@ -156,7 +159,10 @@ def request_identity(request: Request) -> Identity | None:
     content_type = (request.header(b"content-type") or "").encode()
     key = hashlib.sha256(b"\0".join((b"request", caller, route, value.encode()))).digest()
     query = request.scope["query_string"]
-    return Identity(key, hashlib.sha256(b"\0".join((content_type, query, request.body))).digest())
+    # The attributes of a CloudEvent in binary mode are headers, and as much a part of it as the body.
+    attributes = sorted(b"%b: %b" % field for field in request.scope["headers"] if field[0].startswith(b"ce-"))
+    parts = (content_type, query, *attributes, request.body)
+    return Identity(key, hashlib.sha256(b"".join(b"%d:%b" % (len(part), part) for part in parts)).digest())
 
 
 async def change(

@@ -8,11 +8,10 @@ from typing import Annotated
 import msgspec
 
 from heliograph.errors import Invalid
-from heliograph.http.events import TenantQuery
-from heliograph.http.lists import ListQuery, etag, list_response, resume_after, wanted_version
+from heliograph.http.lists import ListQuery, TenantQuery, etag, list_response, resume_after, wanted_version
 from heliograph.http.messages import Request, Response, json_response
 from heliograph.http.services import change
-from heliograph.ids import as_hex
+from heliograph.ids import as_hex, parse_uid
 from heliograph.storage.engine import Transaction
 from heliograph.strict_json import END_OF_TEXT
 from heliograph.tenancy import actions
@@ -24,9 +23,7 @@ CREATE, READ, UPDATE = "create tenant.tenant", "read tenant.tenant", "update ten
 _encode = msgspec.json.Encoder().encode
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f]+" + END_OF_TEXT)]
-ShortName = Annotated[
-    str, msgspec.Meta(min_length=2, max_length=63, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*" + END_OF_TEXT)
-]
+ShortName = Annotated[str, msgspec.Meta(min_length=2, max_length=63, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*" + END_OF_TEXT)]
 
 
 class NewTenant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -102,16 +99,20 @@ def _list(tx: Transaction, caller: Caller, after: int, limit: int) -> tuple[list
     return actions.list_tenants(tx, caller, after, limit)
 
 
+def _uid(request: Request) -> str:
+    return as_hex(parse_uid(request.parameters["uid"], "path/uid"))
+
+
 async def show_tenant(request: Request) -> Response:
     """Return one tenant."""
-    scope = await request.services.scope(request.known, READ, request.parameters["uid"])
+    scope = await request.services.scope(request.known, READ, _uid(request))
     tenant = await request.services.read(partial(actions.get_tenant, scope=scope))
     return json_response(200, body_of(tenant), [etag(tenant.version)])
 
 
 async def update_tenant(request: Request) -> Response:
     """Change a tenant's name or settings."""
-    scope = await request.services.scope(request.known, UPDATE, request.parameters["uid"])
+    scope = await request.services.scope(request.known, UPDATE, _uid(request))
     patch = request.json(TenantPatch)
     step = partial(_update, scope=scope, version=wanted_version(request), patch=patch)
     tenant = await request.services.write(step, [scope.tenant_id])

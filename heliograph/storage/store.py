@@ -21,8 +21,8 @@ from heliograph.storage.engine import Connection, Engine, Transaction
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-LARGEST_GROUP = 2000
-"""Pieces of work per commit; more wait for the next group, which bounds the time of one commit."""
+LARGEST_GROUP = 4000
+"""Rows and functions per commit; more wait for the next group, which bounds the time of one commit."""
 
 TRIES = 5
 """How often a group is run again after a deadlock or serialization failure."""
@@ -52,6 +52,7 @@ class _Work(msgspec.Struct, gc=False):
     item: Any = None
     function: Callable[[Transaction], Any] | None = None
     tenants: tuple[int, ...] = ()
+    weight: int = 1
 
 
 class _Futures:
@@ -80,7 +81,7 @@ class Store:
         append: AppendHandler,
         lock: Callable[[Transaction, Sequence[int]], None],
         readers: int = 4,
-        longest_queue: int = 20_000,
+        longest_queue: int = 100_000,
     ) -> None:
         self.engine = engine
         self.clock = clock
@@ -111,16 +112,16 @@ class Store:
 
     @property
     def waiting(self) -> int:
-        """How many pieces of work wait for a commit."""
+        """How much waits for a commit: rows to append and functions to run."""
         return self._waiting
 
-    def append(self, tenant_id: int, item: Any, waiter: Any, replies: Replies) -> None:
-        """Queue an append item: already validated, unable to fail alone.
+    def append(self, tenant_id: int, item: Any, waiter: Any, replies: Replies, weight: int = 1) -> None:
+        """Queue an append item: already validated, unable to fail alone; `weight` is how many rows it holds.
 
         Raises:
             Unavailable: when the queue is full or the store is closing; nothing was queued.
         """
-        self._submit(tenant_id, _Work(waiter, replies, tenant_id, item))
+        self._submit(tenant_id, _Work(waiter, replies, tenant_id, item, weight=weight))
 
     def write(
         self,
@@ -155,7 +156,7 @@ class Store:
                 raise Unavailable("The server is stopping.")
             if self._waiting >= self._longest_queue:
                 raise Unavailable("Too many writes are waiting.")
-            self._waiting += 1
+            self._waiting += work.weight
             queue = self._lanes.get(lane)
             if queue is not None:
                 queue.append(work)
@@ -187,12 +188,15 @@ class Store:
                 self._changed.wait()
             lane = self._ready.popleft()
             queue = self._lanes[lane]
-            if len(queue) <= LARGEST_GROUP:
-                group = list(self._lanes.pop(lane))
-            else:
-                group = [queue.popleft() for _ in range(LARGEST_GROUP)]
+            group: list[_Work] = []
+            weight = 0
+            while queue and weight < LARGEST_GROUP:
+                group.append(queue.popleft())
+                weight += group[-1].weight
+            if not queue:
+                del self._lanes[lane]
             self._busy.add(lane)
-            self._waiting -= len(group)
+            self._waiting -= weight
             return lane, group
 
     def _commit(self, connection: Connection | None, group: list[_Work]) -> Connection | None:
@@ -203,10 +207,6 @@ class Store:
                 connection = connection or self.engine.connect(write=True)
                 with connection.transaction(self.clock.now(), write=True) as tx:
                     settled = self._run(tx, group)
-                self.groups_committed += 1
-                touched = {work.tenant_id for work in group if work.function is None}
-                self.on_commit(touched.union(*(work.tenants for work in group)))
-                break
             except Exception as error:
                 if self.engine.is_transient(error) and attempt < TRIES:
                     continue
@@ -218,9 +218,20 @@ class Store:
                         continue
                 log.exception("a group of writes was undone")
                 settled = [(work, False, self._public(error)) for work in group]
-                break
+            else:
+                self._note_commit(group)
+            break
         _deliver(settled)
         return connection
+
+    def _note_commit(self, group: list[_Work]) -> None:
+        self.groups_committed += 1
+        touched = {work.tenant_id for work in group if work.function is None}
+        try:
+            self.on_commit(touched.union(*(work.tenants for work in group)))
+        except Exception:
+            # What is durable must not look undone.
+            log.exception("nobody could be told of a commit")
 
     def _run(self, tx: Transaction, group: list[_Work]) -> list[tuple[_Work, bool, Any]]:
         appends: dict[int, list[_Work]] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from heliograph.errors import Denied, Invalid, NotFound, Unauthenticated
 from heliograph.eventlog.model import Actor
@@ -46,6 +47,25 @@ def authenticate(tx: Transaction, token_hash: bytes) -> Caller:
         account_uid=account.uid,
         account_id=account.id,
         expires_at=key.expires_at,
+    )
+
+
+def renewed(tx: Transaction, caller: Caller) -> Caller:
+    """Return the caller with the rights of this moment, for what outlives a right that was remembered too long.
+
+    Raises:
+        Unauthenticated: when the key or its account ended meanwhile.
+    """
+    if caller.key_uid is None:
+        return caller
+    found = store.working_key(tx, caller.key_uid)
+    if found is None:
+        raise Unauthenticated("The key is not valid.")
+    key_id, account_id = found
+    return replace(
+        caller,
+        rights=_rights(store.grants_of(tx, "key", key_id)),
+        account_rights=_rights(store.grants_of(tx, "account", account_id)),
     )
 
 

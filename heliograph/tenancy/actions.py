@@ -13,7 +13,7 @@ from heliograph.eventlog.model import Actor, RelatedEntity
 from heliograph.ids import Secret, Uid, as_hex, new_token, new_uid, parse_uid
 from heliograph.storage.engine import Transaction
 from heliograph.tenancy import events, store
-from heliograph.tenancy.access import hash_token, require, require_held, scope_of_new, scope_on, visible_roots
+from heliograph.tenancy.access import hash_token, renewed, require, require_held, scope_of_new, scope_on, visible_roots
 from heliograph.tenancy.model import Account, Caller, Grant, Holder, Key, Kind, Scope, Tenant
 from heliograph.times import print_time
 
@@ -136,7 +136,7 @@ def create_account(tx: Transaction, caller: Caller, scope: Scope, name: str, wis
     Raises:
         Denied: when the caller would give more than they hold.
     """
-    account = add_account(tx, scope, name, _granted(tx, caller, scope, wishes))
+    account = add_account(tx, scope, name, _granted(tx, renewed(tx, caller), scope, wishes))
     return Held(account, store.grants_of(tx, "account", account.id))
 
 
@@ -225,7 +225,7 @@ def create_key(
         raise Invalid.at("/expiresAt", "future", "The expiry must lie in the future.")
     if not store.has_room_for_key(tx, scope, LARGEST_KEY_COUNT):
         raise Conflict(f"A tenant has at most {LARGEST_KEY_COUNT} keys.")
-    grants = _granted(tx, caller, scope, wishes)
+    grants = _granted(tx, renewed(tx, caller), scope, wishes)
     key, token = issue_key(tx, scope, _account_for_key(tx, caller, scope, account_uid), name, grants, expires_at)
     return Held(key, store.grants_of(tx, "key", key.id)), token
 
@@ -340,7 +340,7 @@ def add_grant(tx: Transaction, caller: Caller, scope: Scope, holder: Holder, uid
     held = _holder(tx, scope, holder, uid)
     if held.holder.revoked_at is not None:
         raise Conflict(f"The {holder} was revoked.")
-    on, name = _grantable(tx, caller, scope, wish)
+    on, name = _grantable(tx, renewed(tx, caller), scope, wish)
     grant = _insert_grant(tx, holder, held.holder.id, on, name)
     if grant is None:
         return next(g for g in held.grants if g.tenant_id == on.tenant_id and g.name == name)

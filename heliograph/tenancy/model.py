@@ -177,7 +177,7 @@ def _union(rights: dict[int, frozenset[str]], path: tuple[int, ...]) -> frozense
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """The right to act in one tenant; made by `tenancy.actions.require` alone and asked for by every store function.
+    """The right to act in one tenant; made by `tenancy.access` alone and asked for by every store function.
 
     `tenants` lists the tenants of a subtree as (number, uid), the tenant itself first; outside `include=subtree`
     it holds just the tenant itself.

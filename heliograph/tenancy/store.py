@@ -216,6 +216,17 @@ def find_key_by_hash(tx: Transaction, token_hash: bytes) -> tuple[Key, Account, 
     return key, _account(account), row[10].hex()
 
 
+def working_key(tx: Transaction, uid: bytes) -> tuple[int, int] | None:
+    """Return the numbers of a key and its account while both still work, for `renewed`."""
+    row = tx.one(
+        "select k.id, k.account_id from api_key k join account a on a.id = k.account_id where k.uid = :uid"
+        " and k.revoked_at is null and a.revoked_at is null and (k.expires_at is null or k.expires_at > :now)",
+        uid=uid,
+        now=tx.now,
+    )
+    return (row[0], row[1]) if row else None
+
+
 def list_keys(tx: Transaction, scope: Scope, after: int, limit: int) -> list[Key]:
     """Read the tenant's keys in the order of their numbers, revoked ones included."""
     rows = tx.all(

@@ -14,9 +14,11 @@ from heliograph.errors import Conflict, Unavailable
 from heliograph.eventlog import store as log
 from heliograph.eventlog.model import EventDraft, Receipt
 from heliograph.publish import Answer, Preparer, Submission
+from heliograph.storage import migrate
+from heliograph.storage.postgres import PostgresEngine
 from heliograph.storage.store import LARGEST_GROUP, TRIES
 from heliograph.tenancy.access import SYSTEM
-from tests.conformance.stores import PATIENCE, Gate, Waiters, open_logs, queue, store_on, whole_log
+from tests.conformance.stores import PATIENCE, START_OF_TIME, Gate, Waiters, open_logs, queue, store_on, whole_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -315,26 +317,53 @@ def test_functions_that_lock_in_opposite_order_both_succeed(store: Store) -> Non
     assert len(runs) == 2 if met is None else len(runs) > 2
 
 
-def test_declared_tenants_are_locked_in_one_order_however_they_are_named(store: Store) -> None:
+def test_functions_with_the_same_tenants_in_any_order_never_collide(store: Store) -> None:
     first, second = open_logs(store, 2)
     waiters = Waiters()
     runs: list[int] = []
 
-    def act(tx: Transaction) -> None:
-        runs.append(1)
-        _append(second, 1)(tx)
-        _append(first, 1)(tx)
+    def append_to_both(one: Scope, other: Scope) -> Callable[[Transaction], None]:
+        def act(tx: Transaction) -> None:
+            runs.append(1)
+            _append(one, 1)(tx)
+            _append(other, 1)(tx)
+
+        return act
 
     futures: list[Future[Any]] = []
     for number in range(40):
-        scopes = (first, second) if number % 2 else (second, first)
+        one, other = (first, second) if number % 2 else (second, first)
         future: Future[Any] = Future()
-        store.write(act, future, waiters, [scope.tenant_id for scope in scopes], lane=number % 4)
+        store.write(append_to_both(one, other), future, waiters, [one.tenant_id, other.tenant_id], lane=number % 4)
         futures.append(future)
-        futures.append(_submit(store, waiters, scopes[0]))
+        futures.append(_submit(store, waiters, one))
     assert [future.exception(PATIENCE) for future in futures] == [None] * 80
     assert len(runs) == 40
     assert [len(_codes(store, scope)) for scope in (first, second)] == [60, 60]
+
+
+def test_logs_are_locked_before_a_function_that_declares_them_reads(postgres_dsn: str) -> None:
+    """On PostgreSQL another process may write at the same time; on SQLite there is none."""
+    engine = PostgresEngine(postgres_dsn)
+    migrate.migrate(engine, START_OF_TIME)
+    store = store_on(engine)
+    scopes = open_logs(store, 3)
+    declared = [scope.tenant_id for scope in scopes[:2]]
+
+    def logs_that_others_can_lock(tx: Transaction) -> set[int]:
+        del tx
+        stranger = engine.connect(write=True)
+        with stranger.transaction(START_OF_TIME, write=True) as other:
+            rows = other.all(
+                "select tenant_id from head where tenant_id in (:a, :b, :c) for update skip locked",
+                **{name: scope.tenant_id for name, scope in zip("abc", scopes, strict=True)},
+            )
+        stranger.close()
+        return {row[0] for row in rows}
+
+    assert store.execute(logs_that_others_can_lock, declared) == {scopes[2].tenant_id}
+    assert store.execute(logs_that_others_can_lock, declared[:1]) == {scopes[1].tenant_id, scopes[2].tenant_id}
+    store.close()
 
 
 # -- the queue ------------------------------------------------------------------------------------------------------

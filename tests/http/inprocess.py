@@ -6,6 +6,7 @@ Every answer is held against what the API promises of all of them (see `promises
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import threading
@@ -107,20 +108,14 @@ class Api:
 
         async def receive() -> Message:
             if said:
-                await asyncio.Event().wait()
+                raise EOFError("no further step")
             return {"type": f"lifespan.{step}"}
 
         async def send(message: Message) -> None:
             said.append(message)
 
-        async def live() -> None:
-            task = asyncio.create_task(self.edge({"type": "lifespan"}, receive, send))
-            while not (said or task.done()):
-                await asyncio.sleep(0)
-            task.cancel()
-            await asyncio.wait((task,))
-
-        self._on_loop(live())
+        with contextlib.suppress(EOFError):
+            self._on_loop(self.edge({"type": "lifespan"}, receive, send))
         assert said == [{"type": f"lifespan.{step}.complete"}]
 
     def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
@@ -235,9 +230,7 @@ class Api:
     def key_for(self, account: str, tenant: str, *grants: str, on: str | None = None) -> Any:
         """Make a key at home in `tenant` for an account; return all that is answered."""
         wishes = [{"grant": grant, "tenantUid": on or tenant} for grant in grants]
-        return self.made(
-            f"/v1/keys?tenantUid={tenant}", {"name": "some key", "accountUid": account, "grants": wishes}
-        )
+        return self.made(f"/v1/keys?tenantUid={tenant}", {"name": "some key", "accountUid": account, "grants": wishes})
 
     def made(self, target: str, body: Any, key: str | None = None) -> Any:
         """Send what must be answered 201, by default as an owner of all; return the body."""

@@ -37,15 +37,14 @@ def api_document() -> dict[str, Any]:
 @cache
 def _registry() -> Registry[Any]:
     resource: Resource[Any] = Resource.from_contents(api_document(), default_specification=DRAFT202012)
-    return Registry[Any]().with_resource("urn:api", resource)
+    registry: Registry[Any] = Registry().with_resource("urn:api", resource)
+    return registry
 
 
 def validator_at(*steps: str) -> Draft202012Validator:
     """Return a validator for the schema that stands at a place in the document."""
     pointer = "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
-    return Draft202012Validator(
-        {"$ref": f"urn:api#{pointer}"}, registry=_registry(), format_checker=FormatChecker()
-    )
+    return Draft202012Validator({"$ref": f"urn:api#{pointer}"}, registry=_registry(), format_checker=FormatChecker())
 
 
 @cache

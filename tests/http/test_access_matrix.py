@@ -377,9 +377,7 @@ def test_tenants_are_listed_to_those_who_may_read_them_and_to_nobody_else(api: A
         assert key == api.root or listed == expected
 
 
-def test_key_is_refused_from_the_moment_it_expires(
-    api: Api, tenant: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_key_is_refused_from_the_moment_it_expires(api: Api, tenant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = api.platform.store.clock
     expiry = clock.now() + 40_000_000
     key = api.key(tenant, "owner")

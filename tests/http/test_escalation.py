@@ -162,9 +162,7 @@ def test_right_that_a_key_loses_is_gone_at_its_next_request(api: Api, tenant: st
 
 
 @pytest.mark.parametrize("ended", ["key", "account"])
-def test_key_is_dead_at_its_next_request_after_it_was_revoked(
-    api: Api, tenant: str, owner: str, ended: str
-) -> None:
+def test_key_is_dead_at_its_next_request_after_it_was_revoked(api: Api, tenant: str, owner: str, ended: str) -> None:
     account = api.account(tenant, "viewer")
     made, other = (api.key_for(account, tenant, "viewer") for _ in range(2))
     assert api.get(EVENTS, made["token"]).status == api.get(EVENTS, other["token"]).status == 200

@@ -114,7 +114,9 @@ def test_reserved_codes_are_refused_when_the_tenant_says_so(log: Log) -> None:
     log.add(eventCode=9999)
 
 
-@pytest.mark.parametrize("type", ["Tenant.Created", "Device.ProvisioningRecipeCreated", "access_code.unmanaged.created"])
+@pytest.mark.parametrize(
+    "type", ["Tenant.Created", "Device.ProvisioningRecipeCreated", "access_code.unmanaged.created"]
+)
 def test_types_of_the_platform_are_refused_from_callers(log: Log, type: str) -> None:
     assert log.refused(type=type, eventCode=10001) == [("/type", "reserved-type")]
     assert log.api.post("/v1/event-types", log.key, {"type": type}).status == 409
@@ -191,7 +193,7 @@ def test_range_includes_its_beginning_and_not_its_end(log: Log) -> None:
 
 @pytest.mark.parametrize("name", ["from", "to"])
 def test_one_date_begins_a_range_that_ends_now_whichever_parameter_carried_it(log: Log, name: str) -> None:
-    first, second, third = _times(log, 3)
+    _, second, third = _times(log, 3)
     assert [event["recordedAt"] for event in log.list(since=f"{name}={second}")] == [third, second]
 
 
@@ -316,7 +318,9 @@ def test_json_in_payload_data_comes_back_inline(log: Log) -> None:
         assert "payloadData" not in event
 
 
-@pytest.mark.parametrize("absent", [{}, {"payload": None}, {"payloadData": None}, {"payload": None, "payloadData": None}])
+@pytest.mark.parametrize(
+    "absent", [{}, {"payload": None}, {"payloadData": None}, {"payload": None, "payloadData": None}]
+)
 def test_event_may_have_no_payload(log: Log, absent: dict[str, None]) -> None:
     event = log.show(log.add(**absent))
     assert event["payloadContentType"] is None
@@ -406,7 +410,7 @@ def test_text_is_kept_and_found_up_to_its_longest(log: Log, name: str) -> None:
 @pytest.mark.parametrize("name", [*TEXTS, "sourceId"])
 @pytest.mark.parametrize("text", ["", "a\x00b", "a\n", "\n", "\x7f", "\x85", "a\tb"])
 def test_text_is_refused_when_it_is_empty_or_not_printable(log: Log, name: str, text: str) -> None:
-    event = {"source": "/s", "sourceId": "1", name: text} if name == "sourceId" else {name: text}
+    event: dict[str, Any] = {"source": "/s", "sourceId": "1", name: text} if name == "sourceId" else {name: text}
     [(place, rule)] = log.refused(eventCode=10001, **event)
     assert place == f"/{name}"
     assert rule in ("minLength", "pattern", "control-characters", "characters")
@@ -414,7 +418,8 @@ def test_text_is_refused_when_it_is_empty_or_not_printable(log: Log, name: str, 
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_text_is_refused_when_it_is_too_long(log: Log, name: str) -> None:
-    assert log.refused(**{"eventCode": 10001, name: "x" * (TEXTS[name] + 1)}) == [(f"/{name}", "maxLength")]
+    event: dict[str, Any] = {"eventCode": 10001, name: "x" * (TEXTS[name] + 1)}
+    assert log.refused(**event) == [(f"/{name}", "maxLength")]
     answer = log.ask(f"{SINCE}&{name}={'x' * (TEXTS[name] + 1)}")
     assert (answer.status, answer.faults()) == (400, [(f"query/{name}", "value")])
 

@@ -17,6 +17,7 @@ WITHOUT_SCOPE = {
     "tenancy/store.py": {
         # How a Scope comes to be: what `authenticate` and `require` read to decide.
         "find_key_by_hash",
+        "working_key",
         "grants_of",
         "find_tenant",
         "path_of",
