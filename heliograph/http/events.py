@@ -13,6 +13,7 @@ from heliograph.eventlog.filters import EventQuery
 from heliograph.eventlog.paging import Page, get_event, list_page
 from heliograph.eventlog.render import RENDERERS, Format
 from heliograph.eventlog.submission import Code, Criticality, EntityId, EntityType, TypeName
+from heliograph.http.lists import UidText
 from heliograph.http.messages import Request, Response
 from heliograph.ids import Uid, parse_uid
 from heliograph.storage.engine import Transaction
@@ -20,6 +21,9 @@ from heliograph.tenancy.model import Scope
 from heliograph.times import parse_time
 
 READ = "read event.tenant"
+
+TimeText = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
+"""Documents what `parse_time` checks."""
 
 
 class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -29,8 +33,8 @@ class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     repeated: one of its values must fit. `maxCriticality=2` means 1 and 2.
     """
 
-    from_: str | None = msgspec.field(default=None, name="from")
-    to: str | None = None
+    from_: TimeText | None = msgspec.field(default=None, name="from")
+    to: TimeText | None = None
     time_field: Literal["recordedAt", "occurredAt"] = "recordedAt"
     criticality: tuple[Criticality, ...] = ()
     max_criticality: Annotated[int, msgspec.Meta(ge=1, le=5)] | None = None
@@ -39,14 +43,14 @@ class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     target_entity_type: tuple[EntityType, ...] = ()
     target_entity_id: tuple[EntityId, ...] = ()
     related_entity_id: tuple[EntityId, ...] = ()
-    actor_uid: tuple[EntityId, ...] = ()
+    actor_uid: tuple[UidText, ...] = ()
     internal: bool | None = None
     order: Literal["asc", "desc"] = "desc"
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
     cursor: Annotated[str, msgspec.Meta(max_length=16_384)] | None = None
     include: Literal["subtree"] | None = None
     format: Format = "record"
-    tenant_uid: str | None = None
+    tenant_uid: UidText | None = None
 
 
 MOST_VALUES = 50
@@ -143,7 +147,7 @@ class EventQueryString(msgspec.Struct, frozen=True, rename="camel"):
     """The format of the answer, and the tenant when it is not the key's own."""
 
     format: Format = "record"
-    tenant_uid: str | None = None
+    tenant_uid: UidText | None = None
 
 
 async def show_event(request: Request) -> Response:

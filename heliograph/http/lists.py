@@ -22,10 +22,15 @@ Limit = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 CursorText = Annotated[str, msgspec.Meta(max_length=16_384)]
 
 
+UID_PATTERN = "^([0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$"
+UidText = Annotated[str, msgspec.Meta(extra_json_schema={"pattern": UID_PATTERN})]
+"""Documents what `parse_uid` checks."""
+
+
 class TenantQuery(msgspec.Struct, frozen=True, rename="camel"):
     """`tenantUid` names the tenant when it is not the key's own."""
 
-    tenant_uid: str | None = None
+    tenant_uid: UidText | None = None
 
 
 class ListQuery(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -33,7 +38,7 @@ class ListQuery(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     limit: Limit = 100
     cursor: CursorText | None = None
-    tenant_uid: str | None = None
+    tenant_uid: UidText | None = None
 
 
 def resume_after(request: Request, given: ListQuery) -> int:

@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from heliograph import __version__
 from heliograph.eventlog.render import EventBody
+from heliograph.http.lists import UID_PATTERN
 from heliograph.http.messages import JSON, Request, Response
 from heliograph.http.problems import CONNECTION_PROBLEMS, KINDS, ProblemBody
 from heliograph.http.routes import Route
@@ -220,9 +221,22 @@ _CLOUDEVENT = {
 }
 
 
+_UID = {"type": "string", "pattern": UID_PATTERN}
+_PATH_SCHEMAS = {
+    "type": {"type": "string", "minLength": 1, "maxLength": 255},
+    "uid": _UID,
+    "grantUid": _UID,
+    "id": _UID,
+}
+_HEADER_SCHEMAS = {
+    "If-Match": {"type": "string", "pattern": r'^("v[0-9]{1,18}"|\*)$'},
+    "Idempotency-Key": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+}
+
+
 def _path_parameters(route: Route) -> list[dict[str, Any]]:
     return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        {"name": name, "in": "path", "required": True, "schema": _PATH_SCHEMAS[name]}
         for name in _PARAMETER.findall(route.path)
     ]
 
@@ -230,11 +244,17 @@ def _path_parameters(route: Route) -> list[dict[str, Any]]:
 def _query_parameters(route: Route, schemas: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     fields = [] if route.query is None else msgspec.structs.fields(route.query)
     return [
-        {"name": field.encode_name, "in": "query", "required": False, "schema": schema, "explode": True}
+        {"name": field.encode_name, "in": "query", "required": False, "schema": _sent(schema), "explode": True}
         for field, schema in zip(fields, schemas, strict=False)
     ]
 
 
+def _sent(schema: dict[str, Any]) -> dict[str, Any]:
+    """Leave null out: a query does not say it, what is absent is left out."""
+    kept = [part for part in schema.get("anyOf", ()) if part != {"type": "null"}]
+    return kept[0] if len(kept) == 1 else schema
+
+
 def _header_parameters(route: Route) -> list[dict[str, Any]]:
     names = (*route.headers, *(("Idempotency-Key",) if route.idempotent_by_key else ()))
-    return [{"name": name, "in": "header", "required": False, "schema": {"type": "string"}} for name in names]
+    return [{"name": name, "in": "header", "required": False, "schema": _HEADER_SCHEMAS[name]} for name in names]

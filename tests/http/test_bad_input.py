@@ -568,11 +568,18 @@ def _assert_refused(wire: Wire, status: int, method: str = "POST") -> None:
     check_problem(answer.status, answer.headers, answer.body)
 
 
+def _assert_refused_or_closed(wire: Wire, status: int) -> None:
+    """An answer is lost where the connection breaks while the client is still sending."""
+    with contextlib.suppress(ConnectionError):
+        if wire.reader.peek(1):
+            _assert_refused(wire, status)
+
+
 def test_header_of_20_megabytes_is_refused(wire: Wire, real_server: Server) -> None:
     line = b"x: " + b"x" * 20_000_000
     with contextlib.suppress(OSError):  # the server need not read what it has refused
         wire.send(_head(real_server)[:-2] + line + b"\r\n\r\n")
-    _assert_refused(wire, 431)
+    _assert_refused_or_closed(wire, 431)
 
 
 def test_header_that_stays_unfinished_is_refused(wire: Wire, real_server: Server) -> None:
@@ -593,7 +600,7 @@ def test_body_of_10_megabytes_in_chunks_is_refused(wire: Wire, real_server: Serv
         for _ in range(160):
             wire.send(chunk)
         wire.send(b"0\r\n\r\n")
-    _assert_refused(wire, 413)
+    _assert_refused_or_closed(wire, 413)
 
 
 @pytest.mark.parametrize(
