@@ -68,6 +68,8 @@ class IndexFollower:
         next_sweep = 0.0
         while not self._stop.is_set():
             self._wake.wait(max(0.0, next_sweep - time.monotonic()))
+            if self._stop.is_set():
+                return
             dirty = self._take_dirty()
             sweep = time.monotonic() >= next_sweep
             try:
@@ -89,14 +91,7 @@ class IndexFollower:
 
     def _follow(self, tenant_ids: set[int] | None) -> None:
         """Index what these tenants (None: all) have ahead of their indexes, once it is worth while."""
-        deadline = time.monotonic() + self._patience
-        while not self._stop.is_set():
-            behind = self._database.read(partial(store.backlogs, tenant_ids=tenant_ids))
-            self.lag = sum(count for _, _, count in behind)
-            if self.lag >= CHUNK or time.monotonic() >= deadline or not behind:
-                break
-            self._stop.wait(LINGER_SECONDS)
-        for tenant_id, tenant_uid, count in behind:
+        for tenant_id, tenant_uid, count in self._worth_indexing(tenant_ids):
             scope = system_scope(tenant_id, tenant_uid)
             for _ in range(0, count, CHUNK):
                 for name in store.FOLLOWERS:
@@ -105,6 +100,17 @@ class IndexFollower:
                     self._step(scope, name)
                 self.lag = max(0, self.lag - CHUNK)
         self.lag = 0 if not self._dirty else self.lag
+
+    def _worth_indexing(self, tenant_ids: set[int] | None) -> list[tuple[int, str, int]]:
+        """Wait until a chunk has come together or patience is at its end; return what is ahead, by tenant."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            behind = self._database.read(partial(store.backlogs, tenant_ids=tenant_ids))
+            self.lag = sum(count for _, _, count in behind)
+            if self.lag >= CHUNK or time.monotonic() >= deadline or not behind:
+                return behind
+            if self._stop.wait(LINGER_SECONDS):
+                return []
 
     def _step(self, scope: Scope, follower: str) -> None:
         began = time.monotonic()

@@ -62,6 +62,18 @@ def test_first_round_looks_at_every_tenant_and_later_ones_at_those_that_wrote(ro
     following.stop()
 
 
+def test_follower_that_is_stopped_asks_nothing_more_and_fails_at_nothing(
+    rounds: Rounds, caplog: pytest.LogCaptureFixture
+) -> None:
+    following = running(rounds)
+    rounds.wait_for(None)
+    following.stop()
+    asked = len(rounds.asked)
+    following.notice([1])
+    assert len(rounds.asked) == asked
+    assert not caplog.records
+
+
 def test_commit_that_touched_no_log_wakes_nobody(rounds: Rounds) -> None:
     following = running(rounds)
     rounds.wait_for(None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -127,14 +126,14 @@ def test_example_of_a_body_obeys_its_schema(route: Route) -> None:
 @pytest.fixture(scope="module")
 def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of which nothing is asked afterwards but that it did not fail."""
-    running = Server.start(StoreUrl(None, tmp_path_factory.mktemp("data")), synchronous="NORMAL")
+    running = Server.start(StoreUrl(None, tmp_path_factory.mktemp("data")), synchronous="NORMAL", wrong_keys_per_minute=1_000_000)
     yield running
     log = running.log
     running.stop()
     assert "Traceback" not in log
 
 
-MOST_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES","8"))
+MOST_EXAMPLES = 8
 REFUSALS = ["400", "401", "403", "404", "405", "409", "412", "413", "414", "415", "422", "431"]
 CONFIG = {
     "phases": {"coverage": {"enabled": True}, "stateful": {"enabled": False}},
