@@ -93,7 +93,12 @@ def _running(command: list[str], probe: str, environment: dict[str, str], key_fi
     port = free_port()
     began = time.perf_counter()
     process = subprocess.Popen(
-        [*command, "--port", str(port)], stdout=subprocess.PIPE, text=True, env=environment, preexec_fn=_pin
+        [*command, "--port", str(port)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment,
+        preexec_fn=_pin,
     )
     try:
         started_in = _wait_for_answer(process, port, probe, began)
