@@ -593,6 +593,11 @@ def test_body_of_10_megabytes_is_refused_at_once(wire: Wire, real_server: Server
     _assert_refused(wire, 413)
 
 
+def test_client_that_asks_first_is_spared_sending_a_body_of_10_megabytes(wire: Wire, real_server: Server) -> None:
+    wire.send(_head(real_server, "content-length: 10000000", "expect: 100-continue"))
+    _assert_refused(wire, 413)
+
+
 def test_body_of_10_megabytes_in_chunks_is_refused(wire: Wire, real_server: Server) -> None:
     wire.send(_head(real_server, "transfer-encoding: chunked"))
     chunk = b"10000\r\n" + b" " * 65536 + b"\r\n"
