@@ -70,6 +70,33 @@ class Reader:
             raise SystemExit(f"A page was refused: {answer}")
         return elapsed, len(answer["data"]), answer["nextCursor"]
 
+    def newest_seq(self) -> int:
+        """Return the seq of the newest event, which is one less than there are events."""
+        self._connection.request("GET", f"/v1/events?{urlencode(RANGE)}&limit=1", headers=self._headers)
+        return int(json.loads(self._connection.getresponse().read())["data"][0]["seq"])
+
+    def plant(self, tenants: int, batches: int) -> str:
+        """Add organizations with some events each below the company; return the company's uid."""
+        self._connection.request("GET", "/v1/tenants", headers=self._headers)
+        found = json.loads(self._connection.getresponse().read())["data"]
+        company = str(next(tenant["uid"] for tenant in found if tenant["kind"] == "company"))
+        pool = bodies.batches(100, batches)
+        for number in range(tenants):
+            new = {"kind": "organization", "name": f"Branch {number}", "shortName": f"branch-{number}"}
+            uid = self._post(f"/v1/tenants?tenantUid={company}", json.dumps(new).encode())["uid"]
+            for batch in pool:
+                self._post(f"/v1/events?tenantUid={uid}", batch)
+        return company
+
+    def _post(self, path: str, body: bytes) -> dict[str, str]:
+        headers = {**self._headers, "content-type": "application/json"}
+        self._connection.request("POST", path, body, headers)
+        response = self._connection.getresponse()
+        answer: dict[str, str] = json.loads(response.read())
+        if response.status != 201:
+            raise SystemExit(f"{path} was refused: {answer}")
+        return answer
+
     def median(self, filters: list[tuple[str, str]], **more: str) -> float:
         """Ask for one page several times."""
         times = sorted(self.page(filters, **more)[0] for _ in range(SAMPLES))
