@@ -49,6 +49,19 @@ def open_log(tx: Transaction, scope: Scope) -> None:
     store.open_log(tx, scope)
 
 
+class Occurrence(msgspec.Struct, frozen=True, kw_only=True):
+    """Something of a catalogued type that happened to the entity `target_id`.
+
+    `build` makes the stored payload once id and time are known; a transaction that is run again builds it again.
+    """
+
+    definition: EventDefinition
+    target_id: str
+    build: Callable[[Stamp], Any]
+    related: tuple[RelatedEntity, ...] = ()
+    occurred_at: int | None = None
+
+
 def record(
     tx: Transaction,
     scope: Scope,
@@ -59,23 +72,37 @@ def record(
     related: tuple[RelatedEntity, ...] = (),
     occurred_at: int | None = None,
 ) -> Receipt:
-    """Put an internal event of a catalogued type into the scope's log.
+    """Put one internal event of a catalogued type into the scope's log; see `Occurrence`."""
+    occurrence = Occurrence(
+        definition=definition, target_id=target_id, build=build, related=related, occurred_at=occurred_at
+    )
+    return record_all(tx, scope, [occurrence])[0]
 
-    `build` makes the stored payload once id and time are known; a transaction that is run again builds it again.
-    """
-    seq, recorded_at = store.reserve(tx, scope, 1)
-    stamp = Stamp(new_uid(), recorded_at)
+
+def record_all(tx: Transaction, scope: Scope, occurrences: Sequence[Occurrence]) -> list[Receipt]:
+    """Put internal events into the scope's log, in their order and with one write for all."""
+    if not occurrences:
+        return []
+    seq, recorded_at = store.reserve(tx, scope, len(occurrences))
+    stamps = [Stamp(new_uid(), recorded_at + n) for n in range(len(occurrences))]
+    events = [_internal(scope, occurrence, stamp) for occurrence, stamp in zip(occurrences, stamps, strict=True)]
+    store.place(tx, scope, seq, recorded_at, events)
+    return [Receipt(event.id, seq + n, recorded_at + n) for n, event in enumerate(events)]
+
+
+def _internal(scope: Scope, occurrence: Occurrence, stamp: Stamp) -> Prepared:
+    definition = occurrence.definition
     draft = EventDraft(
         type=definition.type,
         code=definition.code,
         criticality=definition.criticality,
         target_type=definition.target,
-        target_id=target_id,
-        occurred_at=occurred_at,
+        target_id=occurrence.target_id,
+        occurred_at=occurrence.occurred_at,
         content_type="application/json",
-        payload=_encode(build(stamp)),
+        payload=_encode(occurrence.build(stamp)),
     )
-    event = prepare(
+    return prepare(
         draft,
         uid=stamp.uid,
         salt=os.urandom(SALT_BYTES),
@@ -83,10 +110,8 @@ def record(
         internal=True,
         family=definition.family,
         kind=definition.kind,
-        related=related,
+        related=occurrence.related,
     )
-    store.place(tx, scope, seq, recorded_at, [event])
-    return Receipt(event.id, seq, recorded_at)
 
 
 class Preparer:

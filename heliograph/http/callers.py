@@ -39,7 +39,7 @@ class Callers:
         self._known: dict[bytes, KnownCaller] = {}
         # Apart from what is known of a caller, which every change of rights makes forgotten.
         self._second = 0
-        self._requests: dict[bytes | None, int] = {}
+        self._requests: dict[bytes, int] = {}
         self.changes = 0
         """How often rights have changed; what was read before the latest change is not kept after it."""
 
@@ -86,7 +86,7 @@ class Callers:
         second = int(time.monotonic())
         if second != self._second:
             self._second, self._requests = second, {}
-        key = known.caller.key_uid
+        key = known.caller.credential
         self._requests[key] = self._requests.get(key, 0) + 1
         if self._requests[key] > self._requests_per_key:
             raise TooMany(f"The key may make {self._requests_per_key} requests per second.", retry_after=1)

@@ -16,6 +16,7 @@ from heliograph.ids import as_hex, parse_uid
 
 T = TypeVar("T")
 
+_encode = msgspec.json.Encoder(order="deterministic").encode
 _ETAG = re.compile(r'"v(\d{1,18})"\Z')
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1000)]
@@ -51,6 +52,39 @@ def resume_after(request: Request, given: ListQuery) -> int:
         return 0
     cursor = read_cursor(given.cursor, _digest(request, given), request.services.sealer)
     return cursor.places[0][0]
+
+
+def resume_after_uid(request: Request, given: ListQuery) -> bytes:
+    """Return the uid after which the page begins; empty for the first page.
+
+    Raises:
+        Invalid: when the cursor is damaged or belongs to another list or filter.
+    """
+    if given.cursor is None:
+        return b""
+    cursor = read_cursor(given.cursor, _question(request, given), request.services.sealer)
+    high, low = cursor.places[0]
+    return high.to_bytes(8, "big") + low.to_bytes(8, "big")
+
+
+def uid_list_response(
+    request: Request, given: ListQuery, page: tuple[Sequence[T], bytes | None], render: Callable[[T], Any]
+) -> Response:
+    """Answer with a page of a list in the order of uids, and the cursor of the next one when there is one."""
+    items, last = page
+    cursor = None
+    if last is not None:
+        place = (int.from_bytes(last[:8], "big"), int.from_bytes(last[8:], "big"))
+        cursor = write_cursor(Cursor(_question(request, given), (place,)), request.services.sealer)
+    return json_response(200, {"data": [render(item) for item in items], "nextCursor": cursor})
+
+
+def _question(request: Request, given: ListQuery) -> bytes:
+    """Return what a cursor is bound to: the list, the tenant and every filter."""
+    filters = msgspec.to_builtins(given)
+    del filters["limit"], filters["cursor"]
+    filters["tenantUid"] = given.tenant_uid or request.caller.tenant_uid
+    return hashlib.blake2b(_encode((request.scope["path"], filters)), digest_size=8).digest()
 
 
 def list_response(

@@ -154,7 +154,7 @@ def request_identity(request: Request) -> Identity | None:
         return None
     if not 0 < len(value) <= 255 or not value.isprintable():
         raise Invalid.at("header/idempotency-key", "length", "An Idempotency-Key has 1 to 255 printable characters.")
-    caller = request.caller.key_uid or b""
+    caller = request.caller.credential
     route = f"{request.scope['method']} {request.scope['path']}".encode()
     content_type = (request.header(b"content-type") or "").encode()
     key = hashlib.sha256(b"\0".join((b"request", caller, route, value.encode()))).digest()

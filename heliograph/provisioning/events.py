@@ -1,6 +1,7 @@
 """What the log says about provisioning recipes; the shapes are those of signageOS's public event reference.
 
-Code 2101 is kept for the event that tells of changed settings.
+A recipe's status changes in `StatusUpdated` when its device is known, which that body names, and in `Updated`
+otherwise.
 """
 
 from __future__ import annotations
@@ -10,24 +11,9 @@ from typing import Literal
 from msgspec import UNSET, UnsetType
 
 from heliograph.catalog.definition import CamelBody, EventDefinition
+from heliograph.devices.ownership import Originator, Owner
 
 Status = Literal["Pending", "Applied", "Failed", "Invalid"]
-
-
-class Owner(CamelBody, frozen=True, kw_only=True):
-    """The organization whose log holds the event."""
-
-    ownership_type: Literal["organization"]
-    organization_uid: str
-    parent_company_uid: str
-
-
-class Originator(CamelBody, frozen=True, kw_only=True):
-    """The account that acted; left out when the system or a device did."""
-
-    account_id: int | UnsetType = UNSET
-    organization_uid: str | UnsetType = UNSET
-    policy_uid: str | UnsetType = UNSET
 
 
 class UnsuccessfulRegisterAttempt(CamelBody, frozen=True, kw_only=True):
@@ -56,6 +42,28 @@ class RecipeCreated(CamelBody, frozen=True, kw_only=True):
     location_uid: str | UnsetType = UNSET
     unsuccessful_register_attempt_status: UnsuccessfulRegisterAttempt | UnsetType = UNSET
     error_message: str | UnsetType = UNSET
+
+
+class RecipeUpdated(CamelBody, frozen=True, kw_only=True):
+    """Payload of `Device.ProvisioningRecipeUpdated`: the fields that changed; null where a value was taken away."""
+
+    owner: Owner
+    type: Literal["Device.ProvisioningRecipeUpdated"]
+    originator: Originator | UnsetType = UNSET
+    uid: str
+    organization_uid: str | UnsetType = UNSET
+    status: Status | UnsetType = UNSET
+    confirmed_ownership: bool | UnsetType = UNSET
+    serial_number: str | UnsetType | None = UNSET
+    mac_address: str | UnsetType | None = UNSET
+    model: str | UnsetType | None = UNSET
+    brand: str | UnsetType = UNSET
+    tag_uids: tuple[str, ...] | UnsetType = UNSET
+    device_name: str | UnsetType | None = UNSET
+    policy_uid: str | UnsetType | None = UNSET
+    location_uid: str | UnsetType | None = UNSET
+    unsuccessful_register_attempt_status: UnsuccessfulRegisterAttempt | UnsetType | None = UNSET
+    error_message: str | UnsetType | None = UNSET
 
 
 class RecipeStatusUpdated(CamelBody, frozen=True, kw_only=True):
@@ -120,6 +128,26 @@ RECIPE_CREATED = EventDefinition(
     meaning="A device was registered in advance: a recipe now waits for it.",
 )
 
+RECIPE_UPDATED = EventDefinition(
+    type="Device.ProvisioningRecipeUpdated",
+    family="domain",
+    kind="domain",
+    code=2101,
+    criticality=4,
+    target="ProvisioningRecipe",
+    struct=RecipeUpdated,
+    sample=RecipeUpdated(
+        owner=_OWNER,
+        type="Device.ProvisioningRecipeUpdated",
+        originator=_ORIGINATOR,
+        uid=_RECIPE,
+        organization_uid=_ORGANIZATION,
+        mac_address="00:1B:44:11:3A:B8",
+        unsuccessful_register_attempt_status=None,
+    ),
+    meaning="A recipe was changed, or a device tried to register with it and did not succeed.",
+)
+
 RECIPE_STATUS_UPDATED = EventDefinition(
     type="Device.ProvisioningRecipeStatusUpdated",
     family="domain",
@@ -161,4 +189,9 @@ RECIPE_DELETED = EventDefinition(
     meaning="A recipe was removed; a device that it had enrolled stays enrolled.",
 )
 
-EVENTS: tuple[EventDefinition, ...] = (RECIPE_CREATED, RECIPE_STATUS_UPDATED, RECIPE_DELETED)
+EVENTS: tuple[EventDefinition, ...] = (
+    RECIPE_CREATED,
+    RECIPE_UPDATED,
+    RECIPE_STATUS_UPDATED,
+    RECIPE_DELETED,
+)

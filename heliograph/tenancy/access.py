@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from heliograph.errors import Denied, Invalid, NotFound, Unauthenticated
+from heliograph.errors import Conflict, Denied, Invalid, NotFound, Unauthenticated
 from heliograph.eventlog.model import Actor
 from heliograph.ids import Uid
 from heliograph.storage.engine import Transaction
 from heliograph.tenancy import store
-from heliograph.tenancy.model import Caller, Grant, Scope, Tenant, permissions_of
+from heliograph.tenancy.model import Caller, Grant, Kind, Scope, Tenant, permissions_of
 
 LARGEST_SUBTREE = 200
 """Tenants that one question may cover (design section 3)."""
 
 SYSTEM = Actor(kind="system")
+
+DEVICE_RIGHTS = frozenset(("report device.tenant",))
+"""What a device may do with its own token, and only for itself."""
 
 
 def hash_token(token: str) -> bytes:
@@ -33,7 +36,7 @@ def authenticate(tx: Transaction, token_hash: bytes) -> Caller:
     """
     found = store.find_key_by_hash(tx, token_hash)
     if found is None:
-        raise Unauthenticated("The key is not valid.")
+        return _device(tx, token_hash)
     key, account, tenant_uid = found
     expired = key.expires_at is not None and key.expires_at <= tx.now
     if expired or key.revoked_at is not None or account.revoked_at is not None:
@@ -48,6 +51,16 @@ def authenticate(tx: Transaction, token_hash: bytes) -> Caller:
         account_id=account.id,
         expires_at=key.expires_at,
     )
+
+
+def _device(tx: Transaction, token_hash: bytes) -> Caller:
+    found = store.find_device_by_token(tx, token_hash)
+    if found is None:
+        raise Unauthenticated("The key is not valid.")
+    tenant_id, tenant_uid, device_uid = found
+    rights = {tenant_id: DEVICE_RIGHTS}
+    actor = Actor(kind="device", uid=device_uid.hex())
+    return Caller(actor=actor, tenant_uid=tenant_uid, rights=rights, account_rights=rights, device_uid=device_uid)
 
 
 def renewed(tx: Transaction, caller: Caller) -> Caller:
@@ -154,6 +167,49 @@ def scope_on(tx: Transaction, scope: Scope, tenant_uid: bytes) -> Scope | None:
     if tenant is None or scope.tenant_id not in store.path_of(tx, tenant.id):
         return None
     return _scope(tenant, scope.permission, scope.actor, ((tenant.id, tenant.uid.hex()),))
+
+
+def reach(tx: Transaction, caller: Caller, permission: str, tenant_ids: Iterable[int]) -> list[Scope]:
+    """Return the caller's right in those of the tenants where they hold the permission."""
+    scopes = []
+    for tenant_id in sorted(set(tenant_ids)):
+        if permission in caller.permissions_at(store.path_of(tx, tenant_id)):
+            tenant = store.tenant_numbered(tx, tenant_id)
+            scopes.append(_scope(tenant, permission, caller.actor, ((tenant.id, tenant.uid.hex()),)))
+    return scopes
+
+
+def require_organization(scope: Scope) -> None:
+    """Make sure that the scope's tenant can own devices and what belongs to them.
+
+    Raises:
+        Conflict: when it is a company.
+    """
+    if scope.kind != Kind.ORGANIZATION:
+        raise Conflict("Only organizations own devices, recipes and what they refer to; name one by tenantUid.")
+
+
+def as_system(tx: Transaction, tenant_id: int) -> Scope:
+    """Return the platform's own right in a tenant, for what nobody asked for at that moment."""
+    tenant = store.tenant_numbered(tx, tenant_id)
+    return _scope(tenant, "system", SYSTEM, ((tenant.id, tenant.uid.hex()),))
+
+
+def resumed(tx: Transaction, tenant_id: int, permission: str, actor: Actor) -> Scope:
+    """Return the right with which an account began a longer work, as long as the account still works.
+
+    Raises:
+        Unauthenticated: when the account was revoked meanwhile.
+    """
+    if actor.account_id is not None and not store.account_works(tx, actor.account_id):
+        raise Unauthenticated("The account that began this was revoked.")
+    tenant = store.tenant_numbered(tx, tenant_id)
+    return _scope(tenant, permission, actor, ((tenant.id, tenant.uid.hex()),))
+
+
+def organizations(tx: Transaction) -> list[int]:
+    """Return the numbers of all organizations."""
+    return store.organizations(tx)
 
 
 def root_scopes(tx: Transaction) -> list[Scope]:

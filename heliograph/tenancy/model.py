@@ -149,7 +149,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking: an account through one of its keys, or the system itself.
+    """Who is asking: an account through one of its keys, a device with its own token, or the system itself.
 
     `rights` maps a tenant's internal number to the permissions granted there; they reach the tenants below.
     """
@@ -161,7 +161,13 @@ class Caller:
     key_uid: bytes | None = None
     account_uid: bytes | None = None
     account_id: int | None = None
+    device_uid: bytes | None = None
     expires_at: int | None = None
+
+    @property
+    def credential(self) -> bytes:
+        """What tells this caller from others: the uid of its key or of its device; empty for the system."""
+        return self.key_uid or self.device_uid or b""
 
     def permissions_at(self, path: Iterable[int]) -> frozenset[str]:
         """Return what the caller may do in a tenant, given the numbers of that tenant and of all above it.

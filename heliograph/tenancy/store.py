@@ -68,7 +68,12 @@ def find_tenant(tx: Transaction, uid: Uid) -> Tenant | None:
 
 def tenant_of(tx: Transaction, scope: Scope) -> Tenant:
     """Read the scope's own tenant."""
-    row = tx.one(f"{_TENANT} where t.id = :id", id=scope.tenant_id)
+    return tenant_numbered(tx, scope.tenant_id)
+
+
+def tenant_numbered(tx: Transaction, tenant_id: int) -> Tenant:
+    """Read a tenant by its number, which never leaves the platform."""
+    row = tx.one(f"{_TENANT} where t.id = :id", id=tenant_id)
     assert row is not None
     return _tenant(row)
 
@@ -105,6 +110,11 @@ def list_tenants(tx: Transaction, roots: Sequence[int], after: int, limit: int) 
 def root_companies(tx: Transaction) -> list[tuple[int, str]]:
     """Return (number, uid) of the tenants that have no parent."""
     return [(row[0], row[1].hex()) for row in tx.all("select id, uid from tenant where parent_id is null order by id")]
+
+
+def organizations(tx: Transaction) -> list[int]:
+    """Return the numbers of all organizations, oldest first."""
+    return [row[0] for row in tx.all("select id from tenant where kind = 'organization' order by id")]
 
 
 def update_tenant(tx: Transaction, scope: Scope, name: str, reject_reserved_codes: bool) -> None:
@@ -145,6 +155,11 @@ def find_account(tx: Transaction, scope: Scope, uid: Uid) -> Account | None:
     """Read one of the tenant's accounts."""
     row = tx.one(f"{_ACCOUNT} where tenant_id = :tenant_id and uid = :uid", tenant_id=scope.tenant_id, uid=uid)
     return _account(row) if row else None
+
+
+def account_works(tx: Transaction, account_id: int) -> bool:
+    """Tell whether an account was never revoked."""
+    return tx.one("select 1 from account where id = :id and revoked_at is null", id=account_id) is not None
 
 
 def list_accounts(tx: Transaction, scope: Scope, after: int, limit: int) -> list[Account]:
@@ -279,3 +294,42 @@ def grants_of(tx: Transaction, holder: Holder, holder_id: int) -> list[Grant]:
 def delete_grant(tx: Transaction, scope: Scope, uid: bytes) -> None:
     """Take a right on the scope's tenant back."""
     tx.run("delete from access_grant where tenant_id = :tenant_id and uid = :uid", tenant_id=scope.tenant_id, uid=uid)
+
+
+# -- tokens of devices ----------------------------------------------------------------------------------------------
+
+
+def insert_device_token(tx: Transaction, scope: Scope, device_uid: bytes, token_hash: bytes) -> None:
+    """Let one of the tenant's devices act for itself; only the hash of its token is kept."""
+    tx.run(
+        "insert into device_token (hash, tenant_id, device_uid, created_at)"
+        " values (:hash, :tenant_id, :device_uid, :now)",
+        hash=token_hash, tenant_id=scope.tenant_id, device_uid=device_uid, now=tx.now,
+    )  # fmt: skip
+
+
+def device_token_hashes(tx: Transaction, scope: Scope, device_uid: bytes) -> list[bytes]:
+    """Return the hashes of the tokens that work for one of the tenant's devices."""
+    rows = tx.all(
+        "select hash from device_token where tenant_id = :tenant_id and device_uid = :device_uid",
+        tenant_id=scope.tenant_id, device_uid=device_uid,
+    )  # fmt: skip
+    return [row[0] for row in rows]
+
+
+def delete_device_tokens(tx: Transaction, scope: Scope, device_uid: bytes) -> None:
+    """End every token of one of the tenant's devices."""
+    tx.run(
+        "delete from device_token where tenant_id = :tenant_id and device_uid = :device_uid",
+        tenant_id=scope.tenant_id, device_uid=device_uid,
+    )  # fmt: skip
+
+
+def find_device_by_token(tx: Transaction, token_hash: bytes) -> tuple[int, str, bytes] | None:
+    """Return tenant number, tenant uid and device uid of a device's token, for `authenticate`."""
+    row = tx.one(
+        "select d.tenant_id, t.uid, d.device_uid from device_token d join tenant t on t.id = d.tenant_id"
+        " where d.hash = :hash",
+        hash=token_hash,
+    )
+    return (row[0], row[1].hex(), row[2]) if row else None

@@ -22,6 +22,9 @@ WITHOUT_SCOPE = {
         "find_tenant",
         "path_of",
         "subtree_of",
+        "tenant_numbered",
+        "find_device_by_token",
+        "account_works",
         # The caller's rights stand in for it: only tenants at or below the given ones are read.
         "list_tenants",
         # There is no tenant yet whose right it could be.
@@ -30,6 +33,7 @@ WITHOUT_SCOPE = {
         # For the operator who holds the data folder, and for the platform's own events.
         "first_organization",
         "root_companies",
+        "organizations",
     },
     "eventlog/store.py": {
         # Locks of a whole group, and what the platform's own workers look at across tenants.

@@ -1,0 +1,166 @@
+"""Devices: by what they are told apart, what they are assigned, and the rules for identifiers from outside."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+import msgspec
+
+from heliograph.errors import Fault
+
+State = Literal["enrolled", "waiting", "deprovisioned"]
+"""`waiting`: seen, but its recipe could not be applied; `deprovisioned`: it belonged here and no longer does."""
+
+LONGEST_WORD = 100
+"""Characters of a brand or model."""
+
+LONGEST_SERIAL = 200
+LONGEST_NAME = 255
+MOST_TAGS = 100
+
+_MAC = re.compile(r"[0-9a-fA-F]{12}")
+_MAC_NOTATIONS = re.compile(r"(?:\w\w([:\- ]))(?:\w\w\1){4}\w\w|\w{4}([.\-:])\w{4}\2\w{4}|\w{12}", re.ASCII)
+_UNASSIGNED_MACS = {"000000000000", "FFFFFFFFFFFF"}
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """What a device or a recipe says that the device is; as `read_identity` normalised it."""
+
+    brand: str
+    model: str | None = None
+    serial_number: str | None = None
+    mac_address: str | None = None
+
+    @property
+    def brand_key(self) -> str:
+        """The brand as it is compared."""
+        return fold(self.brand)
+
+    @property
+    def serial_key(self) -> str | None:
+        """The serial number as it is compared."""
+        return None if self.serial_number is None else fold(self.serial_number)
+
+    @property
+    def identifiers(self) -> tuple[str, ...]:
+        """What one device alone can have: brand with serial number, and MAC; sorted, so that locks have one order."""
+        found = []
+        if self.mac_address is not None:
+            found.append(f"mac:{self.mac_address}")
+        if self.serial_key is not None:
+            found.append(f"serial:{self.brand_key}\x1f{self.serial_key}")
+        return tuple(found)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a device is given: its name, tags, policy, location and free metadata."""
+
+    name: str | None = None
+    tag_uids: tuple[bytes, ...] = ()
+    policy_uid: bytes | None = None
+    location_uid: bytes | None = None
+    metadata: dict[str, Any] = {}
+
+
+class Condition(msgspec.Struct, frozen=True, rename="camel"):
+    """An error or warning that a device has now; `created_at` is RFC 3339 text."""
+
+    code: str
+    message: str
+    created_at: str
+
+
+class Presence(msgspec.Struct, frozen=True, kw_only=True):
+    """What a device last said of itself. Times in microseconds UTC, `battery_level` in percent.
+
+    `connection_uid` is there while the device is connected; `session` is its own name for that connection.
+    """
+
+    last_seen_at: int
+    connection_uid: bytes | None = None
+    session: str | None = None
+    connected_at: int | None = None
+    battery_level: int | None = None
+    errors: tuple[Condition, ...] = ()
+    warnings: tuple[Condition, ...] = ()
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """A device of an organization. Times in microseconds UTC.
+
+    `presence` is None until the device has reported. `verification_hash` is the stored hash of the claim code by
+    which it was paired.
+    """
+
+    uid: bytes
+    state: State
+    identity: Identity
+    settings: Settings
+    presence: Presence | None = None
+    recipe_uid: bytes | None = None
+    verification_hash: str | None = None
+    enrolled_at: int | None = None
+    created_at: int
+    updated_at: int
+    version: int = 1
+
+
+def fold(text: str) -> str:
+    """Return a text as it is compared: without surrounding space, and whatever its case."""
+    return text.strip().casefold()
+
+
+def normal_mac(text: str) -> str | None:
+    """Return a MAC address in upper case with colons, from any usual notation, or None when it is none.
+
+    Understood are pairs with colons, hyphens or spaces, three groups of four, and twelve digits alone (IEEE 802
+    section 8.1 calls the hyphenated one canonical). The addresses of all zeros and all ones belong to no device.
+    """
+    text = text.strip()
+    digits = re.sub(r"[^0-9a-fA-F]", "", text).upper()
+    if not _MAC_NOTATIONS.fullmatch(text) or not _MAC.fullmatch(digits) or digits in _UNASSIGNED_MACS:
+        return None
+    return ":".join(digits[n : n + 2] for n in range(0, 12, 2))
+
+
+def read_identity(
+    brand: str | None, model: str | None, serial_number: str | None, mac_address: str | None, place: str = ""
+) -> tuple[Identity | None, list[Fault]]:
+    """Normalise what identifies a device; texts of nothing but space count as absent.
+
+    Returns the identity, with an unusable MAC address left out, and a fault for every broken rule; there is no
+    identity when the brand is missing or unusable. `place` is the pointer of the object that holds the fields.
+    """
+    faults: list[Fault] = []
+    brand = _word(brand, f"{place}/brand", LONGEST_WORD, faults)
+    model = _word(model, f"{place}/model", LONGEST_WORD, faults)
+    serial_number = _word(serial_number, f"{place}/serialNumber", LONGEST_SERIAL, faults)
+    mac = None
+    if mac_address is not None and mac_address.strip():
+        mac = normal_mac(mac_address)
+        if mac is None:
+            words = f"{mac_address[:40]!r} is not the MAC address of a device: it has 12 hexadecimal digits."
+            faults.append(Fault(f"{place}/macAddress", "mac-address", words))
+    if brand is None:
+        if not any(fault.pointer == f"{place}/brand" for fault in faults):
+            faults.append(Fault(f"{place}/brand", "required", "The brand is required."))
+        return None, faults
+    identity = Identity(brand=brand, model=model, serial_number=serial_number, mac_address=mac)
+    if not identity.identifiers and not faults:
+        faults.append(Fault(place, "identifier-required", "A serial number or a MAC address is required."))
+    return identity, faults
+
+
+def _word(text: str | None, pointer: str, longest: int, faults: list[Fault]) -> str | None:
+    if text is None or not text.strip():
+        return None
+    text = text.strip()
+    if len(text) > longest:
+        faults.append(Fault(pointer, "max-length", f"At most {longest} characters."))
+    elif _CONTROLS.search(text):
+        faults.append(Fault(pointer, "control-characters", "Control characters are not accepted."))
+    else:
+        return text
+    return None
