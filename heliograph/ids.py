@@ -27,6 +27,11 @@ def as_hex(uid: bytes) -> str:
     return uid.hex()
 
 
+def as_optional_hex(uid: bytes | None) -> str | None:
+    """Print a uid that may be absent."""
+    return None if uid is None else uid.hex()
+
+
 def as_uuid(uid: bytes) -> str:
     """Print as a hyphenated UUID: the form of an event's `id` and of every `..._id`."""
     digits = uid.hex()

@@ -16,6 +16,7 @@ from typing import Any
 
 from heliograph.errors import CannotStart
 from heliograph.ids import Secret
+from heliograph.provisioning.recipes import parse_demands
 
 ENVIRONMENT_PREFIX = "HELIOGRAPH_"
 FILE_NAME = "heliograph.toml"
@@ -44,6 +45,14 @@ def _networks(value: str) -> str | None:
                 ipaddress.ip_network(part.strip())
     except ValueError:
         return "must be a list of networks such as 10.0.0.0/8,fd00::/8"
+    return None
+
+
+def _brand_demands(value: str) -> str | None:
+    try:
+        parse_demands(value)
+    except ValueError as error:
+        return f"has {str(error)!r} where brand=field+field is expected; fields: model, serialNumber, macAddress"
     return None
 
 
@@ -100,9 +109,24 @@ class Settings:
     occurred_behind: int = _setting(
         10 * 365 * 86_400, "seconds", "How far in the past a caller's occurredAt may lie.", _between(0, 1.6e9)
     )
+    brand_demands: str = _setting(
+        "", "brand=field+field,...",
+        "Fields that recipes and devices of a brand must have beside the usual: Samsung=macAddress,LG=serialNumber.",
+        _brand_demands,
+    )  # fmt: skip
+    attempt_days: int = _setting(
+        90, "days", "How long attempts to register that did not succeed are kept.", _between(1, 3650)
+    )
     dedup_days: int = _setting(30, "days", "How long repeats of an event or request are recognised.", _between(1, 3650))
     largest_clock_jump: int = _setting(
         60, "seconds", "A larger jump forward of the clock is not followed until confirmed.", _between(1, 86_400)
+    )
+    low_battery: int = _setting(
+        20, "percent", "The charge of a device's battery down to which it counts as low.", _between(0, 90)
+    )
+    device_silence: int = _setting(
+        300, "seconds", "A connected device that is silent for longer counts as offline; 0 is never.",
+        _between(0, 30 * 86_400),
     )
     index_share: float = _setting(
         0.1, "share of time", "Most of the writer's time that indexing takes while a burst arrives.", _between(0.01, 1)

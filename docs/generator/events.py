@@ -15,8 +15,11 @@ from heliograph.access_codes import events as access_codes
 from heliograph.catalog import events as catalog
 from heliograph.catalog.definition import Catalog, EventDefinition
 from heliograph.catalog.system import SYSTEM
+from heliograph.devices import events as devices
 from heliograph.eventlog import events as eventlog
+from heliograph.presence import events as presence
 from heliograph.provisioning import events as provisioning
+from heliograph.references import events as references
 from heliograph.tenancy import events as tenancy
 
 CRITICALITIES = {0: "not applicable", 1: "critical", 2: "high", 3: "medium", 4: "low", 5: "trivial"}
@@ -25,6 +28,9 @@ _SECTIONS: tuple[tuple[str, ModuleType], ...] = (
     ("The platform itself", eventlog),
     ("Tenants, accounts, keys and grants", tenancy),
     ("Event types", catalog),
+    ("Tags, locations and policies", references),
+    ("Devices", devices),
+    ("What devices say of themselves", presence),
     ("Provisioning recipes", provisioning),
     ("Access codes", access_codes),
 )

@@ -38,6 +38,15 @@ MEANINGS: Mapping[str, str] = {
     "schema": "The JSON Schema that its payloads must obey.",
     "defaultCode": "The code of its events that name none.",
     "defaultCriticality": "The criticality of its events that name none.",
+    # tags, locations, policies
+    "Tag.parentUid": "The tag it stands below; left out for a topmost one.",
+    "changes.parentUid": "The tag above, before and since.",
+    "address": "The address, of one or more lines; left out when there is none.",
+    "changes.address": "The address before and since.",
+    "metadata": "What else is noted, as any JSON object.",
+    "changes.metadata": "The metadata before and since.",
+    "items": "What the policy sets, as any JSON; the platform does not read it.",
+    "changes.items": "The items before and since.",
     # provisioning recipes
     "owner": "Whose event it is.",
     "ownershipType": "Always `organization`.",
@@ -52,10 +61,10 @@ MEANINGS: Mapping[str, str] = {
     "deviceIdentityHash": "The device's public uid.",
     "status": "The recipe's status.",
     "confirmedOwnership": "Whether somebody confirmed that the device belongs to the organization.",
-    "serialNumber": "Serial number to match.",
-    "macAddress": "MAC address to match.",
-    "model": "Model to match.",
-    "brand": "Brand to match.",
+    "serialNumber": "Serial number of the device.",
+    "macAddress": "MAC address of the device.",
+    "model": "Model of the device.",
+    "brand": "Brand of the device.",
     "tagUids": "Tags that the device gets.",
     "deviceName": "Name that the device gets.",
     "policyUid": "Policy that the device gets.",
@@ -63,6 +72,25 @@ MEANINGS: Mapping[str, str] = {
     "unsuccessfulRegisterAttemptStatus": "The latest attempt to register that did not succeed.",
     "warningMessage": "Why it did not.",
     "errorMessage": "Why applying the recipe failed.",
+    # devices
+    "recipeUid": "The recipe that enrolled it; left out when somebody did by hand.",
+    "reason": "Why it left; `moved` is to another organization of the company.",
+    "verificationHash": "The stored hash of the claim code; the code itself cannot be found from it.",
+    "changes.tagUids": "The tags before and since.",
+    "changes.policyUid": "The policy before and since.",
+    "changes.locationUid": "The location before and since.",
+    # presence of devices
+    "deviceUid": "The device's public uid, the same as `deviceIdentityHash`.",
+    "connectionUid": "The connection, from when the device came online until it goes offline.",
+    "serverInstanceUid": "The process of the platform that took the connection up.",
+    "Device.Telemetry.DeviceTelemetryRecordUpdated.name": "What was measured.",
+    "data": "What the device measured, as it sent it.",
+    "percent": "The charge of the battery.",
+    "charging": "Whether it is being charged; left out when the device did not say.",
+    "errors": "The errors of the device; left out when none came or went.",
+    "warnings": "The warnings of the device; left out when none came or went.",
+    "added": "The codes of those that came.",
+    "removed": "The codes of those that went.",
     # access codes
     "access_code_id": "The access code.",
     "connected_account_custom_metadata": "What is noted on the connected account.",
@@ -94,7 +122,7 @@ def meaning_of(event_type: str, name: str) -> str:
         LookupError: when nobody has written it down.
     """
     entity = event_type.split(".")[0]
-    candidates = (f"{entity}.{name}", *_endings(name))
+    candidates = (f"{event_type}.{name}", f"{entity}.{name}", *_endings(name))
     for candidate in candidates:
         if candidate in MEANINGS:
             return MEANINGS[candidate]

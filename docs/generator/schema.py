@@ -52,6 +52,8 @@ class Reader:
         match schema.get("type"):
             case None:
                 return "any JSON"
+            case "array" if "items" not in schema:
+                return "list of: any JSON"
             case "array":
                 return f"list of: {self.words(schema['items'])}"
             case "object":

@@ -8,8 +8,20 @@ from __future__ import annotations
 from heliograph.access_codes import events as access_codes
 from heliograph.catalog import events as catalog
 from heliograph.catalog.definition import Catalog
+from heliograph.devices import events as devices
 from heliograph.eventlog import events as eventlog
+from heliograph.presence import events as presence
 from heliograph.provisioning import events as provisioning
+from heliograph.references import events as references
 from heliograph.tenancy import events as tenancy
 
-SYSTEM = Catalog(eventlog.EVENTS + tenancy.EVENTS + catalog.EVENTS + provisioning.EVENTS + access_codes.EVENTS)
+SYSTEM = Catalog(
+    eventlog.EVENTS
+    + tenancy.EVENTS
+    + catalog.EVENTS
+    + references.EVENTS
+    + devices.EVENTS
+    + presence.EVENTS
+    + provisioning.EVENTS
+    + access_codes.EVENTS
+)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from heliograph.errors import Fault
+from heliograph.errors import Fault, Invalid
 
 State = Literal["enrolled", "waiting", "deprovisioned"]
 """`waiting`: seen, but its recipe could not be applied; `deprovisioned`: it belonged here and no longer does."""
@@ -18,6 +18,9 @@ LONGEST_WORD = 100
 LONGEST_SERIAL = 200
 LONGEST_NAME = 255
 MOST_TAGS = 100
+MOST_METADATA_NAMES = 50
+LARGEST_METADATA = 16 * 1024
+"""Bytes of JSON."""
 
 _MAC = re.compile(r"[0-9a-fA-F]{12}")
 _MAC_NOTATIONS = re.compile(r"(?:\w\w([:\- ]))(?:\w\w\1){4}\w\w|\w{4}([.\-:])\w{4}\2\w{4}|\w{12}", re.ASCII)
@@ -107,6 +110,24 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
 
 
+class DeviceFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which devices a list shows: those that pass every filter given, by any one of its values.
+
+    Prefixes are as `fold_prefix` and `mac_prefix` return them. `nested_tags` includes the tags below those named.
+    """
+
+    tag_uids: tuple[bytes, ...] = ()
+    nested_tags: bool = False
+    location_uids: tuple[bytes, ...] = ()
+    policy_uids: tuple[bytes, ...] = ()
+    states: tuple[State, ...] = ()
+    connected: bool | None = None
+    brands: tuple[str, ...] = ()
+    name_prefix: str | None = None
+    serial_prefix: str | None = None
+    mac_prefix: str | None = None
+
+
 def fold(text: str) -> str:
     """Return a text as it is compared: without surrounding space, and whatever its case."""
     return text.strip().casefold()
@@ -123,6 +144,31 @@ def normal_mac(text: str) -> str | None:
     if not _MAC_NOTATIONS.fullmatch(text) or not _MAC.fullmatch(digits) or digits in _UNASSIGNED_MACS:
         return None
     return ":".join(digits[n : n + 2] for n in range(0, 12, 2))
+
+
+def fold_prefix(text: str) -> str:
+    """Return the beginning of a text as it is compared; a space at its end counts, for more may follow it."""
+    return text.lstrip().casefold()
+
+
+def mac_prefix(text: str) -> str | None:
+    """Return the beginning of a MAC address as `normal_mac` writes it, or None when no address begins so."""
+    digits = re.sub(r"[:.\- ]", "", text).upper()
+    if not re.fullmatch(r"[0-9A-F]{1,12}", digits):
+        return None
+    return ":".join(digits[n : n + 2] for n in range(0, len(digits), 2))
+
+
+def check_metadata(metadata: dict[str, Any], pointer: str = "/metadata") -> None:
+    """Make sure that metadata is small.
+
+    Raises:
+        Invalid: naming `pointer`, when there are more than 50 names or more than 16 KiB of JSON.
+    """
+    if len(metadata) > MOST_METADATA_NAMES:
+        raise Invalid.at(pointer, "max-properties", f"At most {MOST_METADATA_NAMES} names.")
+    if len(msgspec.json.encode(metadata)) > LARGEST_METADATA:
+        raise Invalid.at(pointer, "max-length", f"At most {LARGEST_METADATA} bytes of JSON.")
 
 
 def read_identity(

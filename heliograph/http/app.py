@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from heliograph.eventlog.submission import NewEvent
 from heliograph.http import accounts, event_types, events, health, ingest, tenants
+from heliograph.http.device_routes import DEVICES
 from heliograph.http.edge import no_such_path, wrong_method
 from heliograph.http.events import EventQueryString, EventsQuery
 from heliograph.http.ingest import BatchBody, ReceiptBody
 from heliograph.http.lists import ListQuery, TenantQuery
 from heliograph.http.openapi import EVENT_BODIES, EventList, show_openapi
+from heliograph.http.recipe_routes import RECIPES
+from heliograph.http.reference_routes import REFERENCES
+from heliograph.http.report_routes import REPORTS
 from heliograph.http.routes import Example, Route, Routes
 from heliograph.tenancy.actions import GrantWish
 
@@ -220,5 +224,9 @@ PLATFORM = (
     ),
 )  # fmt: skip
 
-ROUTES = Routes((*EVENTS, *TYPES, *TENANTS, *ACCOUNTS, *KEYS, *PLATFORM), no_such_path, wrong_method)
+ROUTES = Routes(
+    (*EVENTS, *TYPES, *REFERENCES, *DEVICES, *REPORTS, *RECIPES, *TENANTS, *ACCOUNTS, *KEYS, *PLATFORM),
+    no_such_path,
+    wrong_method,
+)
 """All routes of the API."""

@@ -17,7 +17,8 @@ from heliograph.eventlog.upkeep import Upkeep
 from heliograph.http.callers import Callers, ClientAddress, KnownCaller, WrongKeys
 from heliograph.http.messages import Request, Response
 from heliograph.http.metrics import HttpMetrics
-from heliograph.ids import Uid, parse_uid
+from heliograph.ids import Uid, new_uid, parse_uid
+from heliograph.provisioning.recipes import parse_demands
 from heliograph.publish import Answer, Identity, Preparer, Submission, once
 from heliograph.settings import Settings
 from heliograph.storage.engine import Transaction
@@ -71,6 +72,9 @@ class Services:
         self.sealer = sealer
         self.follower = follower
         self.upkeep = upkeep
+        self.brand_demands = parse_demands(settings.brand_demands)
+        self.instance_uid = new_uid().hex()
+        """Names this process in the events of the connections that it takes up."""
         self.callers = Callers(store.clock, settings.requests_per_key)
         self.wrong_keys = WrongKeys(settings.wrong_keys_per_minute)
         self.addresses = ClientAddress(settings.trusted_proxies)
@@ -92,6 +96,10 @@ class Services:
     async def read(self, function: Callable[[Transaction], T]) -> T:
         """Run a function over one snapshot, in a reading thread."""
         return await self._loop.run_in_executor(self.store.reader_pool, self.store.read, function)
+
+    async def compute(self, function: Callable[[], T]) -> T:
+        """Run a function that needs no database but much time, in a reading thread."""
+        return await self._loop.run_in_executor(self.store.reader_pool, function)
 
     async def write(self, function: Callable[[Transaction], T], tenants: Sequence[int] = ()) -> T:
         """Run a function in the next group and return its result after the commit."""

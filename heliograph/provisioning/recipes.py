@@ -34,7 +34,8 @@ Reason = Literal[
 Result = Literal["applied", "pending", "noRecipe", "refused"]
 
 CodeCheck = Literal["none", "absent", "right", "wrong"]
-"""A recipe's claim code against the one presented; `none` when the recipe has no code that still works."""
+"""A recipe's claim code against the one presented; `none` when the recipe was given no code. A code that has expired
+is still asked for: nothing presented is then right."""
 
 EXPLANATIONS: dict[Reason, str] = {
     "no_recipe": "No recipe waits for a device with these identifiers.",
@@ -71,11 +72,19 @@ RESULT_OF: dict[Reason, Result] = {
 """What the device is told: `pending` asks it to try again later, `refused` not to."""
 
 
+REASON_OF_MISSING: dict[str, Reason] = {
+    "policy": "policy_missing",
+    "location": "location_missing",
+    "tag": "tag_missing",
+}
+"""Why a recipe cannot be applied when what it refers to is gone."""
+
+
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """A device registered in advance: by what to know it, and what to give it. Times in microseconds UTC.
 
     `identity` may lack identifiers when the status is Invalid. `device_uid` is the device that the recipe met.
-    `claim_hash` is there while a claim code may still be used.
+    A claim code counts from when it was given until `claim_expires_at` or its use.
     """
 
     uid: bytes
@@ -132,13 +141,13 @@ def match(device: Identity, candidates: Sequence[Candidate]) -> Verdict:
     A recipe fits when the brands are equal, every identifier known on both sides is equal and at least one is, and
     the models are equal if the recipe names one. A single candidate that fits wins, unless it waits for a claim code
     that was not presented. Of several candidates, fitting or not, nobody wins unless exactly one has confirmed its
-    ownership, by an operator or by the claim code, and that one fits.
+    ownership, by an operator or by the claim code, and that one fits; the code counts more than the operator's word.
     """
     # Several candidates are told apart by what they are, never by the order in which they were found.
-    judged = [(candidate, _misfit(device, candidate)) for candidate in sorted(candidates, key=_order)]
+    judged = [(candidate, misfit(device, candidate.identity)) for candidate in sorted(candidates, key=_order)]
     if not judged:
         return NoWin("no_recipe")
-    fitting = [candidate for candidate, misfit in judged if misfit is None]
+    fitting = [candidate for candidate, wrong in judged if wrong is None]
     if len(judged) == 1 and fitting:
         return _alone(fitting[0])
     confirmed = [candidate for candidate, _ in judged if candidate.code == "right"] or [
@@ -146,7 +155,7 @@ def match(device: Identity, candidates: Sequence[Candidate]) -> Verdict:
     ]
     if len(confirmed) == 1 and confirmed[0] in fitting:
         return Win(confirmed[0], by_code=confirmed[0].code == "right")
-    concerned = tuple((candidate, misfit or _unresolved(candidate, judged, confirmed)) for candidate, misfit in judged)
+    concerned = tuple((candidate, misfit or _unresolved(candidate, judged)) for candidate, misfit in judged)
     return NoWin(_gravest([reason for _, reason in concerned], bool(fitting)), concerned)
 
 
@@ -154,8 +163,8 @@ def _order(candidate: Candidate) -> tuple[int, bytes]:
     return candidate.tenant_id, candidate.recipe_uid
 
 
-def _misfit(device: Identity, candidate: Candidate) -> Reason | None:
-    recipe = candidate.identity
+def misfit(device: Identity, recipe: Identity) -> Reason | None:
+    """Return why a device is not the one that a recipe describes, or None when it is."""
     pairs = [
         (device.brand_key, recipe.brand_key),
         (device.serial_key, recipe.serial_key),
@@ -180,14 +189,12 @@ def _alone(candidate: Candidate) -> Verdict:
     return Win(candidate, by_code=False)
 
 
-def _unresolved(
-    candidate: Candidate, judged: Sequence[tuple[Candidate, Reason | None]], confirmed: Sequence[Candidate]
-) -> Reason:
+def _unresolved(candidate: Candidate, judged: Sequence[tuple[Candidate, Reason | None]]) -> Reason:
     if candidate.code == "wrong":
         return "claim_code_wrong"
     if sum(other.tenant_id == candidate.tenant_id for other, _ in judged) > 1:
         return "ambiguous"
-    return "ambiguous" if candidate in confirmed else "ownership_unconfirmed"
+    return "ambiguous" if candidate.confirmed or candidate.code == "right" else "ownership_unconfirmed"
 
 
 def _gravest(reasons: Sequence[Reason], some_fit: bool) -> Reason:
@@ -200,6 +207,26 @@ def _gravest(reasons: Sequence[Reason], some_fit: bool) -> Reason:
 
 Demands = dict[str, tuple[str, ...]]
 """For a folded brand, the fields that its devices are told apart by, beside the usual rule: JSON names."""
+
+
+_DEMANDABLE = ("model", "serialNumber", "macAddress")
+
+
+def parse_demands(text: str) -> Demands:
+    """Read demands written as `brand=field+field`, separated by commas: `Samsung=macAddress,LG=serialNumber+model`.
+
+    Raises:
+        ValueError: naming the part that is written otherwise.
+    """
+    demands: Demands = {}
+    for part in text.split(","):
+        if part.strip():
+            brand, equals, names = part.partition("=")
+            fields = tuple(name.strip() for name in names.split("+"))
+            if not equals or not brand.strip() or any(name not in _DEMANDABLE for name in fields):
+                raise ValueError(part.strip())
+            demands[fold(brand)] = fields
+    return demands
 
 
 def missing_demands(identity: Identity, demands: Demands, place: str = "") -> list[Fault]:

@@ -11,8 +11,8 @@ from heliograph.storage.engine import Connection, Engine, Transaction
 
 _FILE_NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql\Z")
 _WORDS = {
-    "sqlite": {"bytes": "blob", "clustered": "without rowid"},
-    "postgres": {"bytes": "bytea", "clustered": ""},
+    "sqlite": {"bytes": "blob", "clustered": "without rowid", "key": "text"},
+    "postgres": {"bytes": "bytea", "clustered": "", "key": 'text collate "C"'},
 }
 
 
@@ -26,7 +26,10 @@ class SchemaAhead(CannotStart):
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One step of the schema. `text` uses `{bytes}` and `{clustered}` where the engines' words differ."""
+    """One step of the schema. `text` uses `{bytes}`, `{clustered}` and `{key}` where the engines' words differ.
+
+    A `{key}` is text that both engines compare by its bytes, so that prefixes are ranges of it.
+    """
 
     number: int
     name: str

@@ -169,14 +169,34 @@ def scope_on(tx: Transaction, scope: Scope, tenant_uid: bytes) -> Scope | None:
     return _scope(tenant, scope.permission, scope.actor, ((tenant.id, tenant.uid.hex()),))
 
 
-def reach(tx: Transaction, caller: Caller, permission: str, tenant_ids: Iterable[int]) -> list[Scope]:
-    """Return the caller's right in those of the tenants where they hold the permission."""
-    scopes = []
+def reach(
+    tx: Transaction, caller: Caller, permission: str, tenant_ids: Iterable[int], below: int | None = None
+) -> dict[int, Scope]:
+    """Return the caller's right in those of the tenants where they hold the permission, by number.
+
+    `below` narrows that to one tenant and what is below it.
+    """
+    scopes = {}
     for tenant_id in sorted(set(tenant_ids)):
-        if permission in caller.permissions_at(store.path_of(tx, tenant_id)):
+        path = store.path_of(tx, tenant_id)
+        if permission in caller.permissions_at(path) and (below is None or below in path):
             tenant = store.tenant_numbered(tx, tenant_id)
-            scopes.append(_scope(tenant, permission, caller.actor, ((tenant.id, tenant.uid.hex()),)))
+            scopes[tenant_id] = _scope(tenant, permission, caller.actor, ((tenant.id, tenant.uid.hex()),))
     return scopes
+
+
+def require_anywhere(tx: Transaction, caller: Caller, permission: str) -> Scope:
+    """Return the caller's right in the key's own tenant, else in the first tenant where they hold the permission.
+
+    Raises:
+        Denied: when there is no such tenant.
+    """
+    home = store.find_tenant(tx, Uid(bytes.fromhex(caller.tenant_uid)))
+    own = [] if home is None else [home.id]
+    for tenant_id in own + visible_roots(caller, permission):
+        for scope in reach(tx, caller, permission, [tenant_id]).values():
+            return scope
+    raise Denied(f"This needs the permission '{permission}'.")
 
 
 def require_organization(scope: Scope) -> None:

@@ -1,6 +1,8 @@
 """The documented events as facts: field tables, examples and, where there is one, the shape notation.
 
-Sources: the public event references of signageOS (`Device.*`) and of Seam (`access_code.*`).
+Sources: the public event references of signageOS (`Device.*`) and of Seam (`access_code.*`). Where copies of the
+reference differ, the newer layout counts; connections and telemetry, known from the older one only, name the device
+in both ways. That a recipe's cleared field is told as null is our reading: the reference does not say.
 """
 
 from __future__ import annotations

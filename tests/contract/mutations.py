@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from heliograph.strict_json import pointer_to
-from tests.contract.shape import resolved
+from tests.contract.shape import resolved, unless_null
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,13 +27,15 @@ _OTHER_TYPE: dict[str, list[object]] = {
 class Place:
     """A value in a body, and the part of the schema that rules it; `steps` lead there from the root.
 
-    `optional` says that the object around it may do without it.
+    `optional` says that the object around it may do without it, `nullable` that it may be null; `node` then rules
+    the other values.
     """
 
     steps: Steps
     node: dict[str, Any]
     value: object
     optional: bool
+    nullable: bool = False
 
     def fields(self) -> dict[str, Any]:
         """Return the documented fields, if the place is a closed object."""
@@ -64,8 +66,11 @@ def _places(schema: dict[str, Any], place: Place) -> Iterator[Place]:
             rule = place.fields().get(name, node.get("additionalProperties"))
             if isinstance(rule, dict):
                 steps = (*place.steps, name)
-                yield from _places(schema, Place(steps, resolved(schema, rule), inner, name not in required))
-    if isinstance(place.value, list):
+                otherwise = unless_null(rule)
+                rule = resolved(schema, otherwise or rule)
+                nullable = otherwise is not None
+                yield from _places(schema, Place(steps, rule, inner, name not in required, nullable))
+    if isinstance(place.value, list) and "items" in node:
         items = resolved(schema, node["items"])
         for index, inner in enumerate(place.value):
             yield from _places(schema, Place((*place.steps, index), items, inner, optional=False))
@@ -97,7 +102,8 @@ def mutations(schema: dict[str, Any], body: dict[str, Any]) -> Iterator[Mutation
     for place in places(schema, body):
         if place.fields():
             yield from _of_object(place, body)
-        if place.steps:
+        any_json = not place.node
+        if place.steps and not any_json:
             for name, value in _values_against(place):
                 pointer = pointer_to(*place.steps)
                 yield Mutation(f"{name} at {pointer}", pointer, with_value(body, place.steps, value))
@@ -113,7 +119,8 @@ def _of_object(place: Place, body: dict[str, Any]) -> Iterator[Mutation]:
 
 def _values_against(place: Place) -> Iterator[tuple[str, object]]:
     node = place.node
-    yield "null", None
+    if not place.nullable:
+        yield "null", None
     if "enum" in node:
         yield "wrong literal", "no such literal"
         yield "wrong case", node["enum"][0].swapcase()

@@ -115,8 +115,34 @@ def test_every_fault_is_named_when_there_are_several(definition: EventDefinition
     assert refused_pointers(definition.type, broken) == expected
 
 
+@pytest.mark.parametrize("definition", ALL)
+def test_what_may_be_null_is_accepted_as_null_and_comes_back_so(definition: EventDefinition) -> None:
+    schema = SYSTEM.schema(definition)
+    oracle = Draft202012Validator(schema)
+    for body in valid_bodies(definition):
+        for place in places(schema, body):
+            if place.nullable:
+                cleared = with_value(body, place.steps, None)
+                assert refused_pointers(definition.type, cleared) == set()
+                assert through_the_struct(definition, cleared) == cleared
+                assert oracle.is_valid(cleared)
+
+
+@pytest.mark.parametrize("data", [None, 0, True, "text", [], {"nested": [{}, None]}])
+def test_telemetry_is_any_json(data: object) -> None:
+    body = {**sample_of(defined("Device.Telemetry.DeviceTelemetryRecordUpdated")), "data": data}
+    assert refused_pointers("Device.Telemetry.DeviceTelemetryRecordUpdated", body) == set()
+
+
+@pytest.mark.parametrize("document", [d for d in DOCUMENTED if str(d.id).startswith("Device.")])
+def test_wire_schema_refuses_the_other_kind(document: Document) -> None:
+    other = {"domain": "telemetry", "telemetry": "domain"}[document.wire["kind"]]
+    schema = SYSTEM.wire_schema(defined(document.type))
+    assert not Draft202012Validator(schema).is_valid({**document.wire, "kind": other})
+
+
 @pytest.mark.parametrize(
-    ("field", "value"), [("id", None), ("kind", "telemetry"), ("type", "Device.Other"), ("extra", 1)]
+    ("field", "value"), [("id", None), ("kind", "other"), ("type", "Device.Other"), ("extra", 1)]
 )
 @pytest.mark.parametrize("document", [d for d in DOCUMENTED if str(d.id).startswith("Device.")])
 def test_wire_schema_refuses_another_envelope(document: Document, field: str, value: object) -> None:

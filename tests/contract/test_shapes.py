@@ -9,7 +9,7 @@ import pytest
 from heliograph.catalog.system import SYSTEM
 from tests.contract.bodies import DOCUMENTED, defined
 from tests.contract.documents import DOCUMENTS
-from tests.contract.shape import Field, Items, from_notation, from_schema, resolved, rows_of
+from tests.contract.shape import Field, Items, Nullable, from_notation, from_schema, resolved, rows_of
 
 if TYPE_CHECKING:
     from heliograph.catalog.definition import EventDefinition
@@ -42,8 +42,8 @@ def type_word(node: dict[str, Any]) -> str:
             return str(node["type"]).capitalize()
 
 
-def test_all_seven_documented_types_are_at_hand_and_defined() -> None:
-    assert len(DOCUMENTS) == 7
+def test_all_thirteen_documented_types_are_at_hand_and_defined() -> None:
+    assert len(DOCUMENTS) == 13
     assert {type_ for type_ in DOCUMENTS if SYSTEM.get(type_) is None} == set()
 
 
@@ -101,14 +101,32 @@ def test_type_literal_in_the_body_is_the_type_of_the_definition(document: Docume
     assert resolved(schema, schema)["properties"][name] == {"enum": [definition.type]}
 
 
-def test_notation_tells_optional_literal_array_and_object_apart() -> None:
+def test_notation_tells_optional_literal_array_object_null_and_anything_apart() -> None:
     notation = {"a?": "string", "b": "x | y", "c": ["number"], "d": {"e": "one"}}
+    nullable = {"f": "string | null", "g?": [{"e": "one"}, "null"], "h": "any"}
     assert from_notation(notation) == {
         "a": Field(False, "string"),
         "b": Field(True, frozenset({"x", "y"})),
         "c": Field(True, Items("number")),
         "d": Field(True, {"e": Field(True, frozenset({"one"}))}),
     }
+    assert from_notation(nullable) == {
+        "f": Field(True, Nullable("string")),
+        "g": Field(False, Nullable({"e": Field(True, frozenset({"one"}))})),
+        "h": Field(True, "any"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("rule", "tree"),
+    [
+        ({"anyOf": [{"type": "string"}, {"type": "null"}]}, Nullable("string")),
+        ({"anyOf": [{"enum": ["x"]}, {"type": "null"}]}, Nullable(frozenset({"x"}))),
+        ({"description": "Whatever it is."}, "any"),
+    ],
+)
+def test_schema_tells_null_and_anything_apart_from_a_plain_type(rule: dict[str, Any], tree: object) -> None:
+    assert from_schema({**NESTED, "properties": {"a": rule}}) == {"a": Field(False, tree)}
 
 
 @pytest.mark.parametrize(
@@ -118,7 +136,8 @@ def test_notation_tells_optional_literal_array_and_object_apart() -> None:
         {**NESTED, "minProperties": 1},
         {**NESTED, "properties": {"a": {"type": "string", "pattern": "^x"}}},
         {**NESTED, "properties": {"a": {"type": ["string", "null"]}}},
-        {**NESTED, "properties": {"a": {}}},
+        {**NESTED, "properties": {"a": {"anyOf": [{"type": "string"}, {"type": "number"}]}}},
+        {**NESTED, "properties": {"a": {"anyOf": [{"type": "string"}, {"type": "null"}], "minLength": 1}}},
     ],
 )
 def test_schema_that_says_more_or_less_than_a_shape_is_refused(looser_or_stricter: dict[str, Any]) -> None:

@@ -42,6 +42,14 @@ WITHOUT_SCOPE = {
         "newest_time",
         "logs",
     },
+    "jobs/store.py": {
+        # Whose turn it is can only be told by looking at all tenants; what is found is claimed with a Scope.
+        "waiting",
+        # Leases belong to the platform's own recurring work, not to a tenant.
+        "take_lease",
+        "lease_end",
+        "hold_lease",
+    },
 }
 """Functions on control tables, which are read across tenants (design of storage), each group with its reason."""
 

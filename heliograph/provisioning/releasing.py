@@ -1,0 +1,122 @@
+"""What follows for recipes when a device leaves, and for devices and recipes when what they refer to is removed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+
+import msgspec
+
+from heliograph.devices import actions as devices
+from heliograph.devices.model import Device
+from heliograph.ids import Secret, as_hex
+from heliograph.jobs import actions as jobs
+from heliograph.jobs.model import Advance, Chunk, JobContext, JobKind
+from heliograph.provisioning import changes, store
+from heliograph.provisioning.applying import save
+from heliograph.provisioning.recipes import EXPLANATIONS, REASON_OF_MISSING
+from heliograph.references import actions as references
+from heliograph.references.model import Kind
+from heliograph.storage.engine import Transaction
+from heliograph.tenancy.model import Scope
+
+AT_ONCE = 50
+"""Devices and recipes that one transaction detaches from what was removed; a job does the others."""
+
+
+def deprovision(tx: Transaction, scope: Scope, uid: bytes, version: int | None) -> Device:
+    """Return a device to nobody; its recipe is done, and others may wait for the same device.
+
+    Raises:
+        NotFound, PreconditionFailed: as for every change of a resource.
+    """
+    device = devices.deprovision(tx, scope, uid, version)
+    _finish_recipe(tx, scope, device)
+    return device
+
+
+def delete(tx: Transaction, scope: Scope, uid: bytes, version: int | None) -> None:
+    """Remove a device, which is deprovisioned before; its history stays in the log.
+
+    Raises:
+        NotFound, PreconditionFailed: as for every change of a resource.
+    """
+    device = devices.get(tx, scope, uid)
+    devices.delete(tx, scope, uid, version)
+    _finish_recipe(tx, scope, device)
+
+
+def move(tx: Transaction, scope: Scope, to: Scope, uid: bytes, version: int | None) -> tuple[Device, Secret]:
+    """Give a device to another organization of the same company.
+
+    Raises:
+        NotFound, PreconditionFailed: as for every change of a resource.
+        Conflict: when it is not enrolled, or the organizations do not belong to one company.
+    """
+    before = devices.get(tx, scope, uid)
+    moved = devices.move(tx, scope, to, uid, version)
+    _finish_recipe(tx, scope, before)
+    return moved
+
+
+def _finish_recipe(tx: Transaction, scope: Scope, device: Device) -> None:
+    """An applied recipe ends to be live when its device is no longer enrolled; one that failed goes on waiting."""
+    if device.recipe_uid is None:
+        return
+    for recipe in store.find_recipes(tx, scope, [device.recipe_uid]):
+        if recipe.status == "Applied" and recipe.device_uid == device.uid:
+            store.release_identifiers(tx, scope, recipe.uid)
+
+
+def delete_reference(tx: Transaction, scope: Scope, kind: Kind, uid: bytes, version: int | None) -> None:
+    """Remove a tag, policy or location, and take it from the devices that have it and the recipes that name it.
+
+    Pending and Failed recipes become Invalid. Many of them are done by a job, behind this change.
+
+    Raises:
+        NotFound, PreconditionFailed: as for every change of a resource.
+        Conflict: when it is a tag with tags below it.
+    """
+    references.delete(tx, scope, kind, uid, version)
+    if detach(tx, scope, kind, uid, AT_ONCE):
+        jobs.start(tx, scope, DETACHING.name, {"kind": kind, "uid": as_hex(uid)})
+
+
+def detach(tx: Transaction, scope: Scope, kind: Kind, uid: bytes, limit: int) -> bool:
+    """Take a removed reference from at most `limit` devices and as many recipes; tell whether more are left."""
+    reason = EXPLANATIONS[REASON_OF_MISSING[kind]]
+    recipes = store.recipes_referring_to(tx, scope, kind, uid, limit)
+    for recipe in recipes:
+        invalid = msgspec.structs.replace(recipe, status="Invalid", error_message=reason)
+        store.release_identifiers(tx, scope, recipe.uid)
+        save(tx, scope, recipe, invalid, changes.status_changed)
+    return devices.detach(tx, scope, kind, uid, limit) or len(recipes) == limit
+
+
+class _Detach:
+    """One chunk of the job that detaches; `more` tells afterwards whether another one is needed."""
+
+    def __init__(self, kind: Kind, uid: bytes, number: int) -> None:
+        self._kind = kind
+        self._uid = uid
+        self._number = number
+        self.more = True
+
+    def apply(self, tx: Transaction, scope: Scope) -> Advance:
+        """Detach the next devices and recipes; the chunks themselves are what is counted."""
+        self.more = detach(tx, scope, self._kind, self._uid, AT_ONCE)
+        return Advance(position=None, done=self._number)
+
+
+def _detach_chunks(context: JobContext) -> Iterator[Chunk]:
+    kind: Kind = context.job.parameters["kind"]
+    uid = bytes.fromhex(context.job.parameters["uid"])
+    for number in count(context.job.done + 1):
+        chunk = _Detach(kind, uid, number)
+        yield chunk
+        if not chunk.more:
+            return
+
+
+DETACHING = JobKind(name="detach", read="read device.tenant", change="update device.tenant", open=_detach_chunks)
+"""The job that goes on where `delete_reference` stopped."""

@@ -1,0 +1,78 @@
+"""Tags, locations and policies: what devices and recipes refer to."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+from heliograph.errors import Invalid
+
+Kind = Literal["tag", "policy", "location"]
+
+LONGEST_NAME = 255
+LONGEST_ADDRESS = 500
+MOST_LEVELS = 10
+"""How deep tags may be nested, the topmost counted."""
+
+LARGEST_ITEMS = 64 * 1024
+"""Bytes of a policy's items as JSON."""
+
+
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
+    """What the three kinds share. `created_at` in microseconds UTC; `version` rises with every change."""
+
+    kind: ClassVar[Kind]
+
+    uid: bytes
+    name: str
+    created_at: int
+    version: int = 1
+
+
+class Tag(Reference, frozen=True, kw_only=True):
+    """A label for devices; it may stand below another tag."""
+
+    kind = "tag"
+
+    parent_uid: bytes | None = None
+
+
+class Location(Reference, frozen=True, kw_only=True):
+    """A place where devices are."""
+
+    kind = "location"
+
+    address: str | None = None
+    metadata: dict[str, Any] = {}
+
+
+class Policy(Reference, frozen=True, kw_only=True):
+    """Settings for devices; the platform keeps the items and does not read them."""
+
+    kind = "policy"
+
+    items: list[Any] = []
+
+
+AnyReference = Tag | Location | Policy
+
+STRUCTS: dict[Kind, type[AnyReference]] = {"tag": Tag, "policy": Policy, "location": Location}
+
+
+class Missing(msgspec.Struct, frozen=True):
+    """A reference that leads nowhere; `index` is its place among the tags, 0 for the other kinds."""
+
+    kind: Kind
+    uid: bytes
+    index: int = 0
+
+
+def check_items(items: list[Any]) -> None:
+    """Make sure that a policy's items are not too many to be kept.
+
+    Raises:
+        Invalid: when there are more than 64 KiB of JSON.
+    """
+    if len(msgspec.json.encode(items)) > LARGEST_ITEMS:
+        raise Invalid.at("/items", "max-length", f"At most {LARGEST_ITEMS} bytes of JSON.")
