@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from heliograph import publish
 from heliograph.clock import MICROSECONDS, Clock
@@ -16,6 +17,16 @@ from heliograph.http.app import ROUTES
 from heliograph.http.edge import Edge
 from heliograph.http.services import Services
 from heliograph.ids import Secret
+from heliograph.jobs import actions as jobs
+from heliograph.jobs.model import JobKind
+from heliograph.jobs.recurring import Chore, Recurring
+from heliograph.jobs.runner import Runner
+from heliograph.presence import actions as presence
+from heliograph.provisioning import actions as provisioning
+from heliograph.provisioning.claims import hash_code
+from heliograph.provisioning.importing import import_kind
+from heliograph.provisioning.recipes import parse_demands
+from heliograph.provisioning.releasing import DETACHING
 from heliograph.settings import BadSetting, Settings
 from heliograph.storage import instance, migrate
 from heliograph.storage.engine import Engine, Transaction
@@ -23,7 +34,7 @@ from heliograph.storage.lockfile import LockFile
 from heliograph.storage.sealing import Sealer, make_key_file, parse_master_key
 from heliograph.storage.store import Store
 from heliograph.tenancy import first_start
-from heliograph.tenancy.model import Tenant
+from heliograph.tenancy.model import Scope, Tenant
 
 DATABASE_FILE = "heliograph.db"
 LOCK_FILE = "heliograph.lock"
@@ -73,21 +84,56 @@ class Platform:
             self.store, share=settings.index_share, soft_lag=settings.index_soft_lag, patience=1.0
         )
         self.upkeep = Upkeep(self.store, remember_days=settings.dedup_days)
+        self.jobs = {kind.name: kind for kind in _job_kinds(settings, self.sealer)}
+        self.runner = Runner(self.store, self.jobs, self.upkeep.technical_error)
+        self.recurring = Recurring(self.store, _chores(settings))
         self.store.on_commit = self.follower.notice
-        self.follower.start()
-        self.upkeep.start()
+        self._workers = (self.follower, self.upkeep, self.runner, self.recurring)
+        for worker in self._workers:
+            worker.start()
 
     def edge(self) -> Edge:
         """Return the ASGI application; the platform outlives it."""
-        parts = (self.settings, self.store, self.sealer, self.follower, self.upkeep)
+        parts = (self.settings, self.store, self.sealer, self.follower, self.upkeep, self.runner, self.jobs)
         return Edge(ROUTES, lambda: Services(*parts, ROUTES.all))
 
     def close(self) -> None:
         """Finish what was begun, answer everybody, release the database."""
-        self.upkeep.stop()
-        self.follower.stop()
+        for worker in reversed(self._workers):
+            worker.stop()
         self.store.close()
         self._resources.close()
+
+
+def _job_kinds(settings: Settings, sealer: Sealer) -> tuple[JobKind, ...]:
+    """Return every kind of longer work that this platform does."""
+    return DETACHING, import_kind(parse_demands(settings.brand_demands), partial(hash_code, sealer))
+
+
+SILENCE_ROUND_SECONDS = 10.0
+FORGET_ROUND_SECONDS = 3600.0
+CHORE_ROWS = 100
+MOST_ATTEMPTS = 10_000
+"""Attempts to register in vain that one organization keeps."""
+
+
+def _chores(settings: Settings) -> list[Chore]:
+    """Return the small work that comes round again."""
+
+    def forget_attempts(tx: Transaction, scope: Scope) -> bool:
+        before = tx.now - settings.attempt_days * 86_400 * MICROSECONDS
+        return provisioning.forget_attempts(tx, scope, before, MOST_ATTEMPTS, CHORE_ROWS)
+
+    def end_silent(tx: Transaction, scope: Scope) -> bool:
+        return presence.end_silent(tx, scope, tx.now - int(settings.device_silence * MICROSECONDS), CHORE_ROWS)
+
+    chores = [
+        Chore("forget-attempts", FORGET_ROUND_SECONDS, forget_attempts),
+        Chore("forget-jobs", FORGET_ROUND_SECONDS, partial(jobs.forget, kept_days=settings.job_days)),
+    ]
+    if settings.device_silence:
+        chores.append(Chore("end-silent", SILENCE_ROUND_SECONDS, end_silent))
+    return chores
 
 
 @contextmanager

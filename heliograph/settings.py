@@ -87,6 +87,7 @@ class Settings:
     payload_bytes: int = _setting(256 * 1024, "bytes", "Largest payload of one event.", _between(64 * 1024, 2**30))
     batch_bytes: int = _setting(8 * 1024 * 1024, "bytes", "Largest batch of events, as sent.", _between(1024, 2**30))
     batch_events: int = _setting(1000, "events", "Most events in one batch.", _between(1, 10_000))
+    import_bytes: int = _setting(64 * 1024 * 1024, "bytes", "Largest file to import, as sent.", _between(1024, 2**36))
     request_bytes: int = _setting(1024 * 1024, "bytes", "Largest body of any other request.", _between(1024, 2**30))
     header_bytes: int = _setting(32 * 1024, "bytes", "Largest header block.", _between(4096, 2**20))
     header_count: int = _setting(100, "headers", "Most headers of one request.", _between(10, 1000))
@@ -118,6 +119,9 @@ class Settings:
         90, "days", "How long attempts to register that did not succeed are kept.", _between(1, 3650)
     )
     dedup_days: int = _setting(30, "days", "How long repeats of an event or request are recognised.", _between(1, 3650))
+    job_days: int = _setting(
+        30, "days", "How long finished jobs, their input and what became of its rows are kept.", _between(1, 3650)
+    )
     largest_clock_jump: int = _setting(
         60, "seconds", "A larger jump forward of the clock is not followed until confirmed.", _between(1, 86_400)
     )

@@ -10,6 +10,7 @@ from heliograph.catalog import events as catalog
 from heliograph.catalog.definition import Catalog
 from heliograph.devices import events as devices
 from heliograph.eventlog import events as eventlog
+from heliograph.jobs import events as jobs
 from heliograph.presence import events as presence
 from heliograph.provisioning import events as provisioning
 from heliograph.references import events as references
@@ -19,6 +20,7 @@ SYSTEM = Catalog(
     eventlog.EVENTS
     + tenancy.EVENTS
     + catalog.EVENTS
+    + jobs.EVENTS
     + references.EVENTS
     + devices.EVENTS
     + presence.EVENTS

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import io
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,12 +19,18 @@ from heliograph.ids import new_uid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, MutableMapping
+    from typing import BinaryIO
 
     from heliograph.app import Platform
     from heliograph.ids import Secret
 
 TIMEOUT_SECONDS = 60.0
+PART_BYTES = 256 * 1024
+"""How much of a body is handed on at once within this process."""
+
 JSON = "application/json"
+
+_NEXT_PAGE = re.compile(r'<[^<>?]*\?([^<>]*)>; *rel="?next\b')
 
 Query = dict[str, Any]
 """Parameters by name; None is left out, and a list or tuple repeats its name."""
@@ -40,6 +48,8 @@ class Answer:
     body: bytes
     retry_after: int = 0
     """Seconds after which to ask again, when the platform named them."""
+    next_page: str | None = None
+    """The query of the next page, where a header leads to it (RFC 8288)."""
 
     @cached_property
     def document(self) -> Any:
@@ -81,12 +91,12 @@ def describe_fault(pointer: str, rule: str, message: str) -> str:
 
 @dataclass(frozen=True)
 class Call:
-    """One request; `path` is percent-encoded."""
+    """One request; `path` is percent-encoded, and a body that is a file is sent as it is read."""
 
     method: str
     path: str
     query: str = ""
-    body: bytes | None = None
+    body: bytes | BinaryIO | None = None
     content_type: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
     repeatable: bool = False
@@ -156,6 +166,11 @@ def encode_query(query: Query | None) -> str:
     return urlencode(given, doseq=True)
 
 
+def _next_page(link: str) -> str | None:
+    found = _NEXT_PAGE.search(link)
+    return found[1] if found else None
+
+
 def _text(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else value
 
@@ -203,10 +218,16 @@ class HttpTransport:
             headers["content-type"] = call.content_type
         target = self._prefix + call.path + (f"?{call.query}" if call.query else "")
         try:
-            self._connection.request(call.method, target, call.body, headers)
+            try:
+                self._connection.request(call.method, target, call.body, headers)
+            except ConnectionError:
+                # A server that refuses a file need not read it to its end; its answer says why.
+                if call.body is None or isinstance(call.body, bytes):
+                    raise
             response = self._connection.getresponse()
             retry_after = response.getheader("retry-after") or ""
-            return Answer(response.status, response.read(), int(retry_after) if retry_after.isdigit() else 0)
+            seconds = int(retry_after) if retry_after.isdigit() else 0
+            return Answer(response.status, response.read(), seconds, _next_page(response.getheader("link") or ""))
         except BaseException:
             # An answer that is still on its way must not be taken for the next call's.
             self._connection.close()
@@ -264,12 +285,16 @@ class LocalTransport:
             "client": None,
         }
 
+        body = io.BytesIO(call.body or b"") if call.body is None or isinstance(call.body, bytes) else call.body
+
         async def receive() -> MutableMapping[str, Any]:
-            return {"type": "http.request", "body": call.body or b"", "more_body": False}
+            part = body.read(PART_BYTES)
+            return {"type": "http.request", "body": part, "more_body": bool(part)}
 
         response = await self._edge.handle(scope, receive, new_uid().hex(), self._caller)
-        retry_after = dict(response.headers).get(b"retry-after", b"0")
-        return Answer(response.status, response.body, int(retry_after))
+        sent = dict(response.headers)
+        link = sent.get(b"link", b"").decode("latin-1")
+        return Answer(response.status, response.body, int(sent.get(b"retry-after", b"0")), _next_page(link))
 
     def close(self) -> None:
         """Close the platform, and the event loop after it."""

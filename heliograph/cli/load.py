@@ -66,7 +66,7 @@ def load(
     from heliograph.cli.records import records
 
     suffixed = FileFormat.CSV if file.suffix.lower() in (".csv", ".tsv") else FileFormat.NDJSON
-    with _opened(file) as (stream, size), _reporting(errors) as report, _progress(size) as progress:
+    with opened(file) as (stream, size), _reporting(errors) as report, _progress(size) as progress:
         source = _source(file, name)
         importer = Importer(session.client.transport, encode_query({"tenantUid": tenant}), report, progress)
         with _explained(importer):
@@ -87,7 +87,7 @@ def _source(file: Path, name: str | None) -> str:
 
 
 @contextlib.contextmanager
-def _opened(file: Path) -> Iterator[tuple[BinaryIO, int | None]]:
+def opened(file: Path) -> Iterator[tuple[BinaryIO, int | None]]:
     """Open the file; its size is None where it cannot be known."""
     if str(file) == "-":
         yield sys.stdin.buffer, None

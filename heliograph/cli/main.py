@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from heliograph.cli import accounts, doctor, events, operate, tenants, types
+from heliograph.cli import accounts, devices, doctor, events, jobs, operate, recipes, tenants, types
 
 HELP = """An event platform for connected devices.
 
@@ -25,7 +25,7 @@ app = typer.Typer(
 app.command()(operate.serve)
 app.command()(operate.init)
 app.command()(operate.migrate)
-for group in (tenants.app, accounts.accounts, accounts.keys, events.app, types.app):
+for group in (tenants.app, accounts.accounts, accounts.keys, events.app, types.app, recipes.app, devices.app, jobs.app):
     app.add_typer(group)
 app.command()(operate.openapi)
 app.command()(doctor.doctor)

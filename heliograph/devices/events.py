@@ -100,6 +100,7 @@ class DeviceUnpaired(CamelBody, frozen=True, kw_only=True):
 _ORGANIZATION = "0197a1c2d3e47f508192a3b4c5d6e7f8"
 _DEVICE = "0197a1d4c9da7e4f8a5b6c7d8e9fa0b1"
 _TAG = "0197a1c9e1f27c3ab4d5e6f708192a3b"
+_POLICY = "0197a1ca1b247e5ca6f708192a3b4c5d"
 _LOCATION = "0197a1ca02137d4b95e6f708192a3b4c"
 _VERIFICATION = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
 _OWNER = Owner(
@@ -123,6 +124,7 @@ DEVICE_ADDED = EventDefinition(
         mac_address="00:1B:44:11:3A:B7",
         name="Lobby, left of the lifts",
         tag_uids=(_TAG,),
+        policy_uid=_POLICY,
         location_uid=_LOCATION,
         metadata={"floor": 0},
         recipe_uid="0197a1d0b7c87a2d9f3e5b6c7d8e9fa0",
@@ -142,7 +144,7 @@ DEVICE_UPDATED = EventDefinition(
         changes=DeviceChanges(
             name=DeviceNameChange(from_="Lobby", to="Lobby, left of the lifts"),
             tag_uids=TagsChange(from_=(), to=(_TAG,)),
-            policy_uid=ReferenceChange(from_="0197a1ca1b247e5ca6f708192a3b4c5d"),
+            policy_uid=ReferenceChange(from_=_POLICY),
             location_uid=ReferenceChange(to=_LOCATION),
             metadata=MetadataChange(from_={}, to={"floor": 0}),
         ),

@@ -180,6 +180,7 @@ def read_identity(
     identity when the brand is missing or unusable. `place` is the pointer of the object that holds the fields.
     """
     faults: list[Fault] = []
+    unidentified = not any(text and text.strip() for text in (serial_number, mac_address))
     brand = _word(brand, f"{place}/brand", LONGEST_WORD, faults)
     model = _word(model, f"{place}/model", LONGEST_WORD, faults)
     serial_number = _word(serial_number, f"{place}/serialNumber", LONGEST_SERIAL, faults)
@@ -189,14 +190,13 @@ def read_identity(
         if mac is None:
             words = f"{mac_address[:40]!r} is not the MAC address of a device: it has 12 hexadecimal digits."
             faults.append(Fault(f"{place}/macAddress", "mac-address", words))
-    if brand is None:
-        if not any(fault.pointer == f"{place}/brand" for fault in faults):
-            faults.append(Fault(f"{place}/brand", "required", "The brand is required."))
-        return None, faults
-    identity = Identity(brand=brand, model=model, serial_number=serial_number, mac_address=mac)
-    if not identity.identifiers and not faults:
+    if brand is None and not any(fault.pointer == f"{place}/brand" for fault in faults):
+        faults.append(Fault(f"{place}/brand", "required", "The brand is required."))
+    if unidentified:
         faults.append(Fault(place, "identifier-required", "A serial number or a MAC address is required."))
-    return identity, faults
+    if brand is None:
+        return None, faults
+    return Identity(brand=brand, model=model, serial_number=serial_number, mac_address=mac), faults
 
 
 def _word(text: str | None, pointer: str, longest: int, faults: list[Fault]) -> str | None:

@@ -8,6 +8,7 @@ from heliograph.http.device_routes import DEVICES
 from heliograph.http.edge import no_such_path, wrong_method
 from heliograph.http.events import EventQueryString, EventsQuery
 from heliograph.http.ingest import BatchBody, ReceiptBody
+from heliograph.http.job_routes import JOBS
 from heliograph.http.lists import ListQuery, TenantQuery
 from heliograph.http.openapi import EVENT_BODIES, EventList, show_openapi
 from heliograph.http.recipe_routes import RECIPES
@@ -225,7 +226,7 @@ PLATFORM = (
 )  # fmt: skip
 
 ROUTES = Routes(
-    (*EVENTS, *TYPES, *REFERENCES, *DEVICES, *REPORTS, *RECIPES, *TENANTS, *ACCOUNTS, *KEYS, *PLATFORM),
+    (*EVENTS, *TYPES, *REFERENCES, *DEVICES, *REPORTS, *RECIPES, *JOBS, *TENANTS, *ACCOUNTS, *KEYS, *PLATFORM),
     no_such_path,
     wrong_method,
 )

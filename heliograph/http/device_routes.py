@@ -66,6 +66,5 @@ DEVICES = (
             " this answer and never again."
         ),
         query=TenantQuery, body=devices.DeviceMove, answers={200: devices.NewDeviceBody}, headers=("If-Match",),
-        example=Example(body={"tenantUid": "{otherOrganization}"}),
     ),
 )  # fmt: skip

@@ -11,7 +11,7 @@ import msgspec
 
 from heliograph.errors import NotFound, Refusal, TooLarge, TooMany, Unauthenticated, Unavailable
 from heliograph.http.callers import KnownCaller
-from heliograph.http.messages import Request, Response
+from heliograph.http.messages import Receive, Request, Response
 from heliograph.http.problems import CONTENT_TYPE, INTERNAL, METHOD_NOT_ALLOWED, ProblemBody, body_of, describe
 from heliograph.http.routes import Route, Routes
 from heliograph.http.services import Services
@@ -21,7 +21,6 @@ from heliograph.tenancy.model import Caller
 
 log = logging.getLogger(__name__)
 
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _encode = msgspec.json.Encoder().encode
 _BEARER = "bearer "
@@ -85,7 +84,9 @@ class Edge:
         if route.permission is not None:
             request.known = await self._authenticate(request) if caller is None else KnownCaller(caller, 0.0)
             request.caller = request.known.caller
-        if request.scope["method"] not in ("GET", "HEAD"):
+        if route.streams:
+            request.receive = receive
+        elif request.scope["method"] not in ("GET", "HEAD"):
             request.body = await _read_body(receive, request, route.largest_body(self.services.settings))
         if route.query is None and request.scope["query_string"]:
             request.query(NoQuery)

@@ -72,11 +72,16 @@ def uid_list_response(
 ) -> Response:
     """Answer with a page of a list in the order of uids, and the cursor of the next one when there is one."""
     items, last = page
-    cursor = None
-    if last is not None:
-        place = (int.from_bytes(last[:8], "big"), int.from_bytes(last[8:], "big"))
-        cursor = write_cursor(Cursor(_question(request, given), (place,)), request.services.sealer)
+    cursor = cursor_after_uid(request, given, last)
     return json_response(200, {"data": [render(item) for item in items], "nextCursor": cursor})
+
+
+def cursor_after_uid(request: Request, given: ListQuery, last: bytes | None) -> str | None:
+    """Return the cursor of the page behind the item with that uid, or None when there is none."""
+    if last is None:
+        return None
+    place = (int.from_bytes(last[:8], "big"), int.from_bytes(last[8:], "big"))
+    return write_cursor(Cursor(_question(request, given), (place,)), request.services.sealer)
 
 
 def _question(request: Request, given: ListQuery) -> bytes:

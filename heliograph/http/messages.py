@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from heliograph.errors import Fault, Invalid, UnsupportedMediaType
+from heliograph.errors import Fault, Invalid, TooLarge, Unavailable, UnsupportedMediaType
 from heliograph.strict_json import read
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 Headers = list[tuple[bytes, bytes]]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 JSON = b"application/json"
 _encode = msgspec.json.Encoder().encode
@@ -50,9 +51,12 @@ def json_response(status: int, value: Any, headers: Headers | None = None) -> Re
 
 
 class Request:
-    """One request; `known` and `caller` tell who asks, on routes that need a key; `parameters` come from the path."""
+    """One request; `known` and `caller` tell who asks, on routes that need a key; `parameters` come from the path.
 
-    __slots__ = ("_headers", "body", "caller", "id", "known", "parameters", "scope", "services")
+    `body` is empty on routes that stream it: their handlers read it by `chunks`.
+    """
+
+    __slots__ = ("_headers", "body", "caller", "id", "known", "parameters", "receive", "scope", "services")
 
     def __init__(
         self, scope: MutableMapping[str, Any], id: str, services: Services, parameters: dict[str, str]
@@ -62,6 +66,7 @@ class Request:
         self.services = services
         self.parameters = parameters
         self.body = b""
+        self.receive: Receive
         self.known: KnownCaller
         self.caller: Caller
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -96,6 +101,29 @@ class Request:
         """The media type of the body without parameters, in lower case; empty when none is named."""
         return (self.header(b"content-type") or "").partition(";")[0].strip().lower()
 
+    async def chunks(self, limit: int) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives; the client is slowed down to the pace at which this is read.
+
+        Raises:
+            TooLarge: when it is announced with more than `limit` bytes, else at once when it turns out to have more.
+            Unavailable: when the client leaves before the end.
+        """
+        # Asked before the body is: a client that waits to be told to continue need not send it.
+        if int(self.header(b"content-length") or 0) > limit:
+            raise _too_large(limit)
+        size, more = 0, True
+        while more:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise Unavailable("The client left.")
+            part: bytes = message.get("body", b"")
+            more = message.get("more_body", False)
+            size += len(part)
+            if size > limit:
+                raise _too_large(limit)
+            if part:
+                yield part
+
     def json(self, model: type[T]) -> T:
         """Read the body as strict JSON.
 
@@ -114,6 +142,10 @@ class Request:
             Invalid: naming `query/<name>`.
         """
         return read_query(self.scope["query_string"], model)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The body has more than {limit} bytes.")
 
 
 def read_query(query_string: bytes, model: type[S]) -> S:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from heliograph.http import recipes, registration
+from heliograph.http import imports, recipes, registration
+from heliograph.http.jobs import JobBody
 from heliograph.http.lists import TenantQuery
 from heliograph.http.routes import Example, Route
 
@@ -37,6 +38,21 @@ RECIPES = (
         description="`confirmedOwnership` also needs the permission `confirm recipe.tenant`.",
         query=TenantQuery, body=recipes.NewRecipe, answers={201: recipes.RecipeBody}, idempotent_by_key=True,
         example=Example(body=_RECIPE, status=201),
+    ),
+    Route(
+        method="POST", path="/v1/provisioning-recipes/import", handler=imports.import_recipes,
+        permission=imports.CREATE, tag=_TAG, summary="Import recipes from a file",
+        description=(
+            "Takes a CSV file (any delimiter, header in any order) or JSONL, and answers with the job that imports it:"
+            " `GET /v1/jobs/{uid}` tells how far it is, `GET /v1/jobs/{uid}/rows` what became of each row. Importing a"
+            " file again changes nothing more."
+        ),
+        query=imports.ImportQuery, body=str, content_types=tuple(imports.FORMATS), answers={202: JobBody},
+        idempotent_by_key=True, size="import_bytes", streams=True,
+        example=Example(
+            body="brand,serial number,device name\r\nSamsung,SN-20417,Lobby\r\n", content_type="text/csv", status=202,
+            query="dryRun=true",
+        ),
     ),
     Route(
         method="GET", path="/v1/provisioning-recipes/{uid}", handler=recipes.show_recipe, permission=recipes.READ,

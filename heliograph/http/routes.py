@@ -15,7 +15,7 @@ from heliograph.settings import Settings
 
 Handler = Callable[[Request], Awaitable[Response]]
 Refuse = Callable[[str], Response]
-Size = Literal["request_bytes", "batch_bytes"]
+Size = Literal["request_bytes", "batch_bytes", "import_bytes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Route:
 
     `permission` is what the caller needs ("" when any valid key will do, None when no key is needed). `body`,
     `query` and the values of `answers` are the types that requests are checked by and documentation is made from.
+    The handler of a route that `streams` reads the body itself, by `Request.chunks`, and may answer before its end.
     """
 
     method: str
@@ -52,6 +53,7 @@ class Route:
     headers: tuple[str, ...] = ()
     idempotent_by_key: bool = False
     size: Size = "request_bytes"
+    streams: bool = False
     example: Example | None = None
 
     def largest_body(self, settings: Settings) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,6 +18,8 @@ from heliograph.http.callers import Callers, ClientAddress, KnownCaller, WrongKe
 from heliograph.http.messages import Request, Response
 from heliograph.http.metrics import HttpMetrics
 from heliograph.ids import Uid, new_uid, parse_uid
+from heliograph.jobs.model import JobKind
+from heliograph.jobs.runner import Runner
 from heliograph.provisioning.recipes import parse_demands
 from heliograph.publish import Answer, Identity, Preparer, Submission, once
 from heliograph.settings import Settings
@@ -65,6 +67,8 @@ class Services:
         sealer: Sealer,
         follower: IndexFollower,
         upkeep: Upkeep,
+        runner: Runner,
+        jobs: Mapping[str, JobKind],
         routes: Sequence[Route],
     ) -> None:
         self.settings = settings
@@ -72,6 +76,8 @@ class Services:
         self.sealer = sealer
         self.follower = follower
         self.upkeep = upkeep
+        self.runner = runner
+        self.jobs = jobs
         self.brand_demands = parse_demands(settings.brand_demands)
         self.instance_uid = new_uid().hex()
         """Names this process in the events of the connections that it takes up."""

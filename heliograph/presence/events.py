@@ -21,10 +21,10 @@ class DeviceConnectionAdded(CamelBody, frozen=True, kw_only=True):
 
     owner: Owner
     type: Literal["Device.DeviceConnectionAdded"]
-    device_uid: HexUid
-    device_identity_hash: HexUid
-    connection_uid: HexUid
-    server_instance_uid: HexUid
+    device_uid: str
+    device_identity_hash: str
+    connection_uid: str
+    server_instance_uid: str
 
 
 class DeviceConnectionDeleted(CamelBody, frozen=True, kw_only=True):
@@ -32,10 +32,10 @@ class DeviceConnectionDeleted(CamelBody, frozen=True, kw_only=True):
 
     owner: Owner
     type: Literal["Device.DeviceConnectionDeleted"]
-    device_uid: HexUid
-    device_identity_hash: HexUid
-    connection_uid: HexUid
-    server_instance_uid: HexUid
+    device_uid: str
+    device_identity_hash: str
+    connection_uid: str
+    server_instance_uid: str
 
 
 class DeviceTelemetryRecordUpdated(CamelBody, frozen=True, kw_only=True):
@@ -43,8 +43,8 @@ class DeviceTelemetryRecordUpdated(CamelBody, frozen=True, kw_only=True):
 
     owner: Owner
     type: Literal["Device.Telemetry.DeviceTelemetryRecordUpdated"]
-    device_uid: HexUid
-    device_identity_hash: HexUid
+    device_uid: str
+    device_identity_hash: str
     name: str
     data: Any
 
@@ -170,7 +170,7 @@ TELEMETRY_UPDATED = EventDefinition(
         device_uid=_DEVICE,
         device_identity_hash=_DEVICE,
         name="temperature",
-        data={"celsius": 41.5},
+        data={"celsius": 41},
     ),
     meaning="A device measured something else than before.",
 )

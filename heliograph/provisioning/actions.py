@@ -161,7 +161,8 @@ def update(
     )
     if after == before:
         return before
-    if identity.identifiers != before.identity.identifiers:
+    # A MAC address alone does not contain the brand, which a device is told apart by as well.
+    if (identity.brand_key, identity.identifiers) != (before.identity.brand_key, before.identity.identifiers):
         _change_identifiers(tx, scope, before, after)
     repaired = before.status in ("Failed", "Invalid") and not flaws(tx, scope, after)
     if not repaired:

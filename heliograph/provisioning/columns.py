@@ -5,13 +5,13 @@ Pure: nothing here reads storage, clock or network.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
 from heliograph.errors import Invalid
+from heliograph.jobs.model import unguarded
 
 Format = Literal["csv", "jsonl"]
 
@@ -49,7 +49,6 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
 
 _SHOWN_COLUMNS = 30
 _SHOWN_CHARACTERS = 40
-_GUARDED = re.compile(r"'*[=+\-@\t\r]")
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +62,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     mapping: dict[str, str] = {}
 
 
-class Layout(msgspec.Struct, frozen=True, kw_only=True):
+class Layout(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How a file is to be read; made by `heliograph.provisioning.spreadsheet.sniff`, and kept as JSON.
 
     `mapping` holds the columns that are read, `ignored` the others. The first row of data begins at byte
@@ -202,13 +201,3 @@ def _listed(names: Sequence[str]) -> str:
 def shown(name: str) -> str:
     """Quote a text of the file in a message, cut off when it is long."""
     return repr(name if len(name) <= _SHOWN_CHARACTERS else name[: _SHOWN_CHARACTERS - 3] + "...")
-
-
-def guarded(text: str) -> str:
-    """Write a text so that no spreadsheet program takes it for a formula: with a single quote in front, if need be."""
-    return f"'{text}" if _GUARDED.match(text) else text
-
-
-def unguarded(text: str) -> str:
-    """Take off again what `guarded` puts in front of a text."""
-    return text[1:] if text.startswith("'") and _GUARDED.match(text) else text

@@ -96,7 +96,7 @@ class Cutter:
         if data.find(b'"', start, end) >= 0:
             return self._cut_quoted(data, start, limit)
         if end - start > LONGEST_ROW:
-            return self._too_long(data, start, limit)
+            return self._too_long(data, start, end, limit)
         return Found(data[start:end].split(self._delimiter), end, after)
 
     def _cut_quoted(self, data: bytes, start: int, limit: int) -> Found:
@@ -115,7 +115,7 @@ class Cutter:
                 cells.append(plain[0])
                 at = plain.end()
             if at - start > LONGEST_ROW:
-                return self._too_long(data, start, limit)
+                return self._too_long(data, start, at, limit)
             if at == limit or data[at] in LINE_ENDS:
                 break
             if data[at] != self._delimiter[0]:
@@ -135,11 +135,11 @@ class Cutter:
         # The rows after it are not to be lost in it.
         return self._rest_of_line(data, start, start, limit, Fault("", "quote", words))
 
-    def _too_long(self, data: bytes, start: int, limit: int) -> Found:
+    def _too_long(self, data: bytes, start: int, at: int, limit: int) -> Found:
         fault = Fault("", "row-too-long", f"A row has at most {LONGEST_ROW // 1024} KiB.")
         # Enough to tell how many columns a header has, and no more.
         cells = data[start:limit].split(self._delimiter, MOST_COLUMNS)
-        return self._rest_of_line(data, start, limit, limit, fault)._replace(cells=cells)
+        return self._rest_of_line(data, start, at, limit, fault)._replace(cells=cells)
 
     def _rest_of_line(self, data: bytes, start: int, at: int, limit: int, fault: Fault) -> Found:
         """Let an unreadable row end with the line that `at` is on."""

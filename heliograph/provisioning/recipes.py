@@ -44,7 +44,10 @@ EXPLANATIONS: dict[Reason, str] = {
         " correct the recipe's brand, serial number or MAC address, or find out which device it was."
     ),
     "model_mismatch": "The device has the recipe's identifiers but is of another model; correct or remove the model.",
-    "ambiguous": "The device's identifiers do not lead to exactly one recipe; correct or delete recipes.",
+    "ambiguous": (
+        "The device's identifiers do not lead to exactly one recipe;"
+        " compare brand, serial number and MAC address with the device's label."
+    ),
     "ownership_unconfirmed": (
         "The device matches, but that it is yours is not confirmed;"
         " confirm the ownership, or let the device register with the recipe's claim code."

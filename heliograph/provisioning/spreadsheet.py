@@ -15,6 +15,7 @@ import msgspec
 
 from heliograph import strict_json
 from heliograph.errors import Fault, Invalid
+from heliograph.jobs.model import unguarded
 from heliograph.provisioning.columns import (
     MOST_COLUMNS,
     Layout,
@@ -24,7 +25,6 @@ from heliograph.provisioning.columns import (
     map_columns,
     shown,
     too_many_columns,
-    unguarded,
 )
 from heliograph.provisioning.cutting import (
     LINE_END,
@@ -133,18 +133,21 @@ def _refuse_foreign(head: bytes) -> None:
 
 def _header(head: bytes, start: int, given: str | None) -> tuple[str, list[str], Found]:
     """Read the header with the delimiter that is given, else with the one that makes the most sense of it."""
+    fault: Fault | None = None
     read: list[tuple[tuple[int, int], str, list[str], Found]] = []
     for delimiter in _DELIMITERS if given is None else (_delimiter(given),):
         found = Cutter(delimiter).cut(head, start)
         cells = [cell.decode(errors="replace") for cell in found.cells[: MOST_COLUMNS + 1]]
         if len(cells) > MOST_COLUMNS:
             raise too_many_columns(cells)
-        if found.fault is None:
+        if found.fault is not None:
+            fault = fault or found.fault
+        else:
             known = sum(field_of(unguarded(cell).strip()) is not None for cell in cells)
             read.append(((known, len(cells)), delimiter, cells, found))
-    if not read:
-        raise Invalid("The header cannot be read.", (found.fault,) if found.fault else ())
-    _, delimiter, cells, found = max(read, key=lambda way: way[0])
+    (known, _), delimiter, cells, found = max(read, key=lambda way: way[0], default=((0, 0), ",", [], found))
+    if fault is not None and not known:
+        raise Invalid(fault.message, (fault,))
     return delimiter, cells, found
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from heliograph.devices import actions
 from heliograph.devices.model import Device, DeviceFilter, Identity, Settings, fold, fold_prefix
 from heliograph.errors import Conflict, Invalid, NotFound, PreconditionFailed
+from heliograph.eventlog.model import Actor
 from heliograph.ids import new_uid
 from heliograph.presence import actions as presence
 from heliograph.presence.model import Options, Report, SessionReport
@@ -379,6 +380,26 @@ def test_deprovisioning_ends_everything_and_frees_the_identifiers(fleet: Fleet) 
         "name": "Lobby",
     }
     assert fleet.enrol(who, scope=fleet.there) is not None
+
+
+def test_unpairing_names_the_account_that_deprovisions_the_device(fleet: Fleet) -> None:
+    device = fleet.enrol(identity(), verification_hash=HASH)
+    somebody = msgspec.structs.replace(fleet.here, actor=Actor(account_id=1042, uid=new_uid().hex()))
+    fleet.write(actions.deprovision, somebody, device.uid, None)
+    assert fleet.events()[-2] == (
+        "Device.Verification.DeviceUnpaired",
+        {
+            "owner": {
+                "ownershipType": "organization",
+                "organizationUid": fleet.here.tenant_uid,
+                "parentCompanyUid": fleet.here.parent_uid,
+            },
+            "type": "Device.Verification.DeviceUnpaired",
+            "originator": {"accountId": 1042, "organizationUid": fleet.here.tenant_uid},
+            "deviceIdentityHash": device.uid.hex(),
+            "verificationHash": HASH,
+        },
+    )
 
 
 def test_deprovisioning_again_changes_nothing(fleet: Fleet) -> None:

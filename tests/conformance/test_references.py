@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -71,6 +72,9 @@ class Place:
 
     def page(self, kind: Kind, after: bytes, limit: int, **filters: Any) -> tuple[list[AnyReference], bytes | None]:
         return self.store.read(lambda tx: actions.list_references(tx, self.scope, kind, after, limit, **filters))
+
+    def nested(self, uid: bytes) -> list[bytes]:
+        return self.store.read(lambda tx: actions.nested(tx, self.scope, uid))
 
     def missing(self, settings: Settings) -> tuple[Missing, ...]:
         return self.store.read(lambda tx: actions.missing(tx, self.scope, settings))
@@ -251,12 +255,8 @@ def test_nested_is_a_tag_and_all_below_it(place: Place) -> None:
     left, right = place.tag("left", root), place.tag("right", root)
     leaf = place.tag("leaf", left)
     place.tag("apart")
-
-    def nested(uid: bytes) -> list[bytes]:
-        return place.store.read(lambda tx: actions.nested(tx, place.scope, uid))
-
-    assert nested(root) == [root, left, right, leaf]
-    assert (nested(left), nested(leaf), nested(new_uid())) == ([left, leaf], [leaf], [])
+    assert place.nested(root) == [root, left, right, leaf]
+    assert (place.nested(left), place.nested(leaf), place.nested(new_uid())) == ([left, leaf], [leaf], [])
 
 
 @pytest.mark.parametrize("name", ["Lobby", "  lobby", "LOBBY "])
@@ -281,6 +281,47 @@ def test_tag_with_tags_below_it_cannot_be_deleted(place: Place) -> None:
     place.delete("tag", chain[1])
     place.delete("tag", chain[0])
     assert place.names("tag") == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_tree_stays_a_tree_whatever_is_moved(place: Place, seed: int) -> None:
+    random = Random(seed)
+    parents: dict[bytes, bytes | None] = {}
+    seen: set[str | None] = set()
+
+    def path(uid: bytes | None) -> list[bytes]:
+        return [] if uid is None else [uid, *path(parents[uid])]
+
+    def below(uid: bytes) -> set[bytes]:
+        return {other for other in parents if uid in path(other)}
+
+    def refusal_of(parent: bytes | None, moved: set[bytes], uid: bytes | None) -> str | None:
+        above = path(parent)
+        if uid in above:
+            return "cycle"
+        height = max((len(path(other)) for other in moved), default=1) - (len(path(uid)) - 1 if uid else 0)
+        return "levels" if len(above) + height > MOST_LEVELS else None
+
+    def put(uid: bytes | None, parent: bytes | None, name: str) -> bytes:
+        if uid is None:
+            return place.tag(name, parent)
+        return place.update("tag", uid, parent_uid=parent).uid
+
+    for number in range(120):
+        deepest = sorted(parents, key=lambda uid: len(path(uid)))[-3:]
+        parent = random.choice([None, *parents, *deepest * 5])
+        uid = random.choice([*[None] * 20, *parents])
+        expected = refusal_of(parent, below(uid) if uid else set(), uid)
+        seen.add(expected)
+        if expected is not None:
+            with pytest.raises(Invalid) as refusal:
+                put(uid, parent, f"tag {number}")
+            assert faults_of(refusal.value) == [("/parentUid", expected)]
+        else:
+            parents[put(uid, parent, f"tag {number}")] = parent
+    assert seen == {None, "cycle", "levels"}
+    for uid in parents:
+        assert set(place.nested(uid)) == below(uid)
 
 
 # -- finding --------------------------------------------------------------------------------------------------------

@@ -100,7 +100,7 @@ def _container(body: Any, path: Steps) -> Any:
 def mutations(schema: dict[str, Any], body: dict[str, Any]) -> Iterator[Mutation]:
     """Break each rule at each place: one at a time."""
     for place in places(schema, body):
-        if place.fields():
+        if place.fields() and isinstance(place.value, dict):
             yield from _of_object(place, body)
         any_json = not place.node
         if place.steps and not any_json:

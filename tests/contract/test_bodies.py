@@ -141,9 +141,7 @@ def test_wire_schema_refuses_the_other_kind(document: Document) -> None:
     assert not Draft202012Validator(schema).is_valid({**document.wire, "kind": other})
 
 
-@pytest.mark.parametrize(
-    ("field", "value"), [("id", None), ("kind", "other"), ("type", "Device.Other"), ("extra", 1)]
-)
+@pytest.mark.parametrize(("field", "value"), [("id", None), ("kind", "other"), ("type", "Device.Other"), ("extra", 1)])
 @pytest.mark.parametrize("document", [d for d in DOCUMENTED if str(d.id).startswith("Device.")])
 def test_wire_schema_refuses_another_envelope(document: Document, field: str, value: object) -> None:
     schema = SYSTEM.wire_schema(defined(document.type))

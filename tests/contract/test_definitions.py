@@ -37,11 +37,18 @@ CODES = {
     "Device.Added": 2000,
     "Device.Updated": 2001,
     "Device.Removed": 2002,
-    "Device.Verification.DevicePaired": 2110,
-    "Device.Verification.DeviceUnpaired": 2111,
+    "Device.BatteryLow": 2003,
+    "Device.BatteryRecovered": 2004,
+    "Device.ConditionsChanged": 2005,
     "Device.ProvisioningRecipeCreated": 2100,
+    "Device.ProvisioningRecipeUpdated": 2101,
     "Device.ProvisioningRecipeStatusUpdated": 2102,
     "Device.ProvisioningRecipeDeleted": 2103,
+    "Device.Verification.DevicePaired": 2110,
+    "Device.Verification.DeviceUnpaired": 2111,
+    "Device.DeviceConnectionAdded": 2120,
+    "Device.DeviceConnectionDeleted": 2121,
+    "Device.Telemetry.DeviceTelemetryRecordUpdated": 2130,
     "Tag.Created": 2300,
     "Tag.Updated": 2301,
     "Tag.Deleted": 2302,
@@ -88,6 +95,7 @@ def test_failures_are_graded_more_serious_than_the_usual() -> None:
     failures = {
         "Platform.TechnicalError",
         "Platform.ClockJumped",
+        "Device.BatteryLow",
         "access_code.unmanaged.failed_to_convert_to_managed",
     }
     assert {type_ for type_, criticality in graded.items() if criticality == 2} == failures

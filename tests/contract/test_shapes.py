@@ -9,7 +9,7 @@ import pytest
 from heliograph.catalog.system import SYSTEM
 from tests.contract.bodies import DOCUMENTED, defined
 from tests.contract.documents import DOCUMENTS
-from tests.contract.shape import Field, Items, Nullable, from_notation, from_schema, resolved, rows_of
+from tests.contract.shape import Field, Items, Nullable, Tree, from_notation, from_schema, resolved, rows_of
 
 if TYPE_CHECKING:
     from heliograph.catalog.definition import EventDefinition
@@ -125,7 +125,7 @@ def test_notation_tells_optional_literal_array_object_null_and_anything_apart() 
         ({"description": "Whatever it is."}, "any"),
     ],
 )
-def test_schema_tells_null_and_anything_apart_from_a_plain_type(rule: dict[str, Any], tree: object) -> None:
+def test_schema_tells_null_and_anything_apart_from_a_plain_type(rule: dict[str, Any], tree: Tree) -> None:
     assert from_schema({**NESTED, "properties": {"a": rule}}) == {"a": Field(False, tree)}
 
 

@@ -40,7 +40,7 @@ class Desk(NamedTuple):
     def path(self, route_path: str) -> str:
         """Fill in a route's path."""
         uid = {"/v1/tenants": self.tenant, "/v1/accounts": self.account, "/v1/keys": self.key_uid}
-        filled = route_path.replace("{uid}", uid.get(route_path.partition("/{")[0], ""))
+        filled = route_path.replace("{uid}", uid.get(route_path.partition("/{")[0], "0" * 32))
         return filled.replace("{grantUid}", "0" * 32).replace("{type}", "door").replace("{id}", "0" * 32)
 
     def refused(

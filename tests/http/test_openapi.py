@@ -97,7 +97,12 @@ def test_documented_example_does_what_is_documented(api: Api, route: Route) -> N
     key = api.key_for(account, tenant, "owner")
     api.made(f"/v1/event-types?tenantUid={tenant}", {"type": "door.closed"})
     uids = {"/v1/tenants": tenant, "/v1/accounts": account, "/v1/keys": key["uid"]}
-    path = route.path.replace("{uid}", uids.get(route.path.partition("/{")[0], "")).replace("{type}", "door.closed")
+    collection = route.path.partition("/{")[0]
+    if "{uid}" in route.path and collection not in uids:
+        identified = collection in ("/v1/devices", "/v1/provisioning-recipes")
+        body_of_it = {"brand": "Samsung", "serialNumber": tenant} if identified else {"name": "Lobby"}
+        uids[collection] = api.made(collection, body_of_it, key["token"])["uid"]
+    path = route.path.replace("{uid}", uids.get(collection, "")).replace("{type}", "door.closed")
     query = f"?{example.query.replace('{company}', api.company)}" if example.query else ""
     token = api.root if "{company}" in example.query else key["token"]
     body = b"" if example.body is None else json.dumps(example.body).encode()

@@ -32,6 +32,9 @@ class Desk:
     def get(self, target: str) -> Answer:
         return self.api.get(target, self.key)
 
+    def raw(self, method: str, target: str, body: bytes) -> Answer:
+        return self.api.request(method, target, self.key, body, [("content-type", "application/json")])
+
     def refused(self, method: str, target: str, body: Any, status: int = 400, etag: str | None = None) -> Answer:
         """Send what must be refused, and check that it left nothing behind."""
         before = self.api.head(self.tenant)
@@ -137,9 +140,9 @@ def test_creation_that_is_repeated_under_its_key_happens_once(desk: Desk, path: 
      ("a\n", "pattern"), (None, "type"), (7, "type")],
 )  # fmt: skip
 def test_name_that_breaks_a_rule_is_refused(desk: Desk, path: str, name: Any, rule: str) -> None:
-    assert desk.refused("POST", path, {"name": name}).faults() == [("/name", rule)]
+    assert ("/name", rule) in desk.refused("POST", path, {"name": name}).faults()
     item = f"{path}/{desk.made(path, {'name': 'n' * 255})['uid']}"
-    assert desk.refused("PATCH", item, {"name": name}).faults() == [("/name", rule)]
+    assert ("/name", rule) in desk.refused("PATCH", item, {"name": name}).faults()
 
 
 @pytest.mark.parametrize(
@@ -162,9 +165,9 @@ def test_name_that_breaks_a_rule_is_refused(desk: Desk, path: str, name: Any, ru
     ],
 )
 def test_field_that_breaks_a_rule_is_refused(desk: Desk, path: str, field: str, value: Any, rule: str) -> None:
-    assert desk.refused("POST", path, {"name": "n", field: value}).faults() == [(f"/{field}", rule)]
+    assert (f"/{field}", rule) in desk.refused("POST", path, {"name": "n", field: value}).faults()
     item = f"{path}/{desk.made(path, {'name': 'n'})['uid']}"
-    assert desk.refused("PATCH", item, {field: value}).faults() == [(f"/{field}", rule)]
+    assert (f"/{field}", rule) in desk.refused("PATCH", item, {field: value}).faults()
 
 
 def test_largest_items_are_kept(desk: Desk) -> None:
@@ -174,18 +177,16 @@ def test_largest_items_are_kept(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(("path", "field"), [("/v1/policies", "items"), ("/v1/locations", "metadata")])
-@pytest.mark.parametrize("depth", range(50, 1050, 50))
+@pytest.mark.parametrize("depth", [100, 900, 1100, 20_000])
 def test_deep_document_is_kept_whole_or_refused(desk: Desk, path: str, field: str, depth: int) -> None:
-    value: Any = []
-    for _ in range(depth):
-        value = [value]
-    wanted = value if field == "items" else {"deep": value}
-    answer = desk.api.post(path, desk.key, {"name": "n", field: wanted})
+    deep = b"[" * depth + b"]" * depth
+    document, empty = (deep, b"[]") if field == "items" else (b'{"deep":%b}' % deep, b"{}")
+    answer = desk.raw("POST", path, b'{"name":"n","%b":%b}' % (field.encode(), document))
     if answer.status == 201:
         item = f"{path}/{answer.json()['uid']}"
-        assert desk.get(item).json()[field] == wanted
+        assert b'"%b":%b' % (field.encode(), document) in desk.get(item).body
         assert desk.api.patch(item, desk.key, {"name": "m"}).status == 200
-        assert desk.api.patch(item, desk.key, {field: type(wanted)()}).status == 200
+        assert desk.raw("PATCH", item, b'{"%b":%b}' % (field.encode(), empty)).status == 200
         assert len(desk.api.log(desk.tenant, "&eventCode=2310&eventCode=2320")) == 1
     else:
         assert answer.faults() == [("", "nesting")]

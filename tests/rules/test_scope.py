@@ -35,6 +35,10 @@ WITHOUT_SCOPE = {
         "root_companies",
         "organizations",
     },
+    "devices/store.py": {
+        # Who has enrolled a device, anywhere: how the platform keeps it from belonging to two.
+        "holders",
+    },
     "eventlog/store.py": {
         # Locks of a whole group, and what the platform's own workers look at across tenants.
         "lock_heads",
