@@ -12,7 +12,7 @@ from docs.generator import markdown
 from docs.generator.schema import Reader, summary
 from heliograph.http.app import ROUTES
 from heliograph.http.openapi import document
-from heliograph.http.routes import Route
+from heliograph.http.routes import Example, Route
 
 _INTRODUCTION = """\
 # HTTP API
@@ -105,10 +105,16 @@ def _body(route: Route, operation: dict[str, Any]) -> list[str]:
         return []
     content = operation["requestBody"]["content"]
     types = markdown.codes(content)
-    parts = [f"Body: {_schema_link(content['application/json']['schema'])}, as {types}."]
+    parts = [f"Body: {_schema_link(next(iter(content.values()))['schema'])}, as {types}."]
     if route.example is not None and route.example.body is not None:
-        parts.append(markdown.json_block(route.example.body))
+        parts.append(_example(route.example))
     return parts
+
+
+def _example(example: Example) -> str:
+    if isinstance(example.body, str):
+        return markdown.fence("csv", example.body.strip())
+    return markdown.json_block(example.body)
 
 
 def _answers(route: Route, operation: dict[str, Any]) -> str:

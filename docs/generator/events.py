@@ -17,6 +17,7 @@ from heliograph.catalog.definition import Catalog, EventDefinition
 from heliograph.catalog.system import SYSTEM
 from heliograph.devices import events as devices
 from heliograph.eventlog import events as eventlog
+from heliograph.jobs import events as jobs
 from heliograph.presence import events as presence
 from heliograph.provisioning import events as provisioning
 from heliograph.references import events as references
@@ -28,6 +29,7 @@ _SECTIONS: tuple[tuple[str, ModuleType], ...] = (
     ("The platform itself", eventlog),
     ("Tenants, accounts, keys and grants", tenancy),
     ("Event types", catalog),
+    ("Longer work", jobs),
     ("Tags, locations and policies", references),
     ("Devices", devices),
     ("What devices say of themselves", presence),

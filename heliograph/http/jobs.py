@@ -151,15 +151,16 @@ def table(job: Job, rows: Sequence[JobRow]) -> bytes:
     writer.writerow([guarded(cell) for cell in (*columns, *OWN_COLUMNS)])
     for row in rows:
         cells = row.detail.get("cells", {})
-        faults = row.detail.get("errors", ())
-        own = (
-            str(row.number),
-            row.outcome,
-            "; ".join(str(fault["rule"]) for fault in faults),
-            " ".join(str(fault["message"]) for fault in faults),
-        )
-        writer.writerow([guarded(cell) for cell in (*(str(cells.get(column, "")) for column in columns), *own)])
+        sent = [str(cells.get(column, "")) for column in columns]
+        writer.writerow([guarded(cell) for cell in (*sent, str(row.number), row.outcome, *_why(row.detail))])
     return text.getvalue().encode()
+
+
+def _why(detail: dict[str, Any]) -> tuple[str, str]:
+    """Return the reason and the message: those of the row, else those of each of its faults."""
+    faults = detail.get("errors", ())
+    reason = detail.get("reason") or "; ".join(fault["rule"] for fault in faults)
+    return reason, detail.get("message") or " ".join(fault["message"] for fault in faults)
 
 
 def _columns(job: Job) -> list[str]:

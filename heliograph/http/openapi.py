@@ -127,7 +127,7 @@ def _types_of(route: Route) -> list[Any]:
 
 def _answers_of(route: Route) -> dict[int, Any]:
     """List what is answered when all goes well; a repeat by Idempotency-Key is answered 200 instead of 201."""
-    if route.idempotent_by_key:
+    if route.idempotent_by_key and 201 in route.answers:
         return {200: route.answers[201], **route.answers}
     return route.answers
 
@@ -174,6 +174,7 @@ def _answer(route: Route, status: int, schemas: list[dict[str, Any]]) -> dict[st
 _MEANINGS = {
     200: "Done, or stored before.",
     201: "Stored.",
+    202: "Taken on: a job does the rest.",
     204: "Done.",
     207: "Some events of the batch were refused; see each result.",
     503: "The platform cannot serve requests now.",
@@ -196,14 +197,14 @@ def _content(description: str, types: tuple[str, ...], schema: dict[str, Any]) -
 
 
 def _request_content(route: Route, kind: str, schema: dict[str, Any]) -> dict[str, Any]:
-    if kind == "application/json":
-        content: dict[str, Any] = {"schema": schema}
-        if route.example is not None:
-            content["example"] = route.example.body
-        return content
     if kind == "application/cloudevents-batch+json":
         return {"schema": {"type": "array", "items": _CLOUDEVENT}}
-    return {"schema": _CLOUDEVENT if kind == "application/cloudevents+json" else {"type": "string"}}
+    if kind == "application/cloudevents+json":
+        return {"schema": _CLOUDEVENT}
+    content: dict[str, Any] = {"schema": schema if kind == "application/json" else {"type": "string"}}
+    if route.example is not None and kind == route.example.content_type:
+        content["example"] = route.example.body
+    return content
 
 
 _CLOUDEVENT = {

@@ -44,8 +44,12 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
     "onRepeat": ("on repeat", "repeat"),
     "claimCode": ("claim code", "claim", "pairing code"),
     "claimCodeExpiresAt": ("claim code expires at", "claim code expires", "claim code expiry"),
+    "metadata": ("metadata",),
 }  # fmt: skip
-"""Our fields, and what spreadsheets call them: case, spaces and punctuation do not matter. First comes our own name."""
+"""Our fields, and what spreadsheets call them: case, spaces and punctuation do not matter. First comes our own name.
+
+`metadata` is a JSON object in one cell; a column `metadata.<key>` is one text of it.
+"""
 
 _SHOWN_COLUMNS = 30
 _SHOWN_CHARACTERS = 40

@@ -14,7 +14,7 @@ import msgspec
 
 from heliograph.clock import MICROSECONDS
 from heliograph.devices import actions as devices
-from heliograph.devices.model import Device, Identity
+from heliograph.devices.model import Device, Identity, Settings
 from heliograph.ids import Secret, Uid, new_uid
 from heliograph.provisioning import actions, changes, claims, store
 from heliograph.provisioning.applying import Applied, Failed, apply, save
@@ -31,6 +31,7 @@ from heliograph.provisioning.recipes import (
     match,
     misfit,
 )
+from heliograph.references import actions as references
 from heliograph.storage.engine import Transaction
 from heliograph.tenancy import device_tokens
 from heliograph.tenancy.access import reach, require, require_anywhere
@@ -103,11 +104,9 @@ def survey(
     """
     home = _home(tx, caller, tenant_uid)
     seen = _look(tx, caller, wish.identity, tenant_uid)
-    hashes = {}
-    if wish.claim_code is not None:
-        for scope, recipe in _concerned_recipes(tx, seen):
-            if recipe.claim_hash is not None and not _is_worn_out(tx, scope, recipe, caller):
-                hashes[recipe.uid] = hash_code(recipe.uid, wish.claim_code.reveal())
+    code = wish.claim_code
+    to_compare = [] if code is None else _guessable(tx, caller, _concerned_recipes(tx, seen))
+    hashes = {uid: hash_code(uid, code.reveal()) for uid in to_compare if code is not None}
     return Survey(tuple(sorted({home.tenant_id, *seen.scopes})), hashes)
 
 
@@ -126,6 +125,15 @@ def _concerned_recipes(tx: Transaction, seen: _Seen) -> list[tuple[Scope, Recipe
         uids = sorted({uid for place, uid in places if place == tenant_id})
         found += [(seen.scopes[tenant_id], recipe) for recipe in store.find_recipes(tx, seen.scopes[tenant_id], uids)]
     return found
+
+
+def _guessable(tx: Transaction, caller: Caller, concerned: Sequence[tuple[Scope, Recipe]]) -> list[bytes]:
+    """Return the recipes that have a claim code to which the caller may still present one."""
+    return [
+        recipe.uid
+        for scope, recipe in concerned
+        if recipe.claim_hash is not None and not _is_worn_out(tx, scope, recipe, caller)
+    ]
 
 
 def _is_worn_out(tx: Transaction, scope: Scope, recipe: Recipe, caller: Caller) -> bool:
@@ -149,15 +157,30 @@ def register(
         seen = _look(tx, caller, wish.identity, tenant_uid)
         if not set(seen.scopes) <= set(found.tenants):
             return OutOfDate()
+        concerned = _concerned_recipes(tx, seen)
+        if wish.claim_code is not None and not set(_guessable(tx, caller, concerned)) <= set(found.hashes):
+            return OutOfDate()
         desk = _Desk(tx, caller, wish, _home(tx, caller, tenant_uid), found.hashes)
         if seen.holders:
             return desk.repeat(seen)
         if seen.elsewhere:
-            return desk.turn_away("no_recipe")
-        answer = desk.match(_concerned_recipes(tx, seen))
+            break
+        answer = desk.match(concerned)
         if answer is not None:
             return answer
-    return OutOfDate()
+    # Enrolled elsewhere; or lost twice, since the recipe names one more identifier, and that one is enrolled already.
+    return desk.turn_away("no_recipe")
+
+
+def _still_there(tx: Transaction, scope: Scope, settings: Settings) -> Settings:
+    """Return settings without the references that are gone; an applied recipe keeps naming them."""
+    gone = {lost.uid for lost in references.missing(tx, scope, settings)}
+    return msgspec.structs.replace(
+        settings,
+        tag_uids=tuple(uid for uid in settings.tag_uids if uid not in gone),
+        policy_uid=None if settings.policy_uid in gone else settings.policy_uid,
+        location_uid=None if settings.location_uid in gone else settings.location_uid,
+    )
 
 
 class _Desk:
@@ -251,7 +274,7 @@ class _Desk:
         if token is None and shown and device_tokens.is_token_of(tx, scope, device.uid, shown.reveal()):
             token = device_tokens.issue(tx, scope, device.uid)
         if recipe is not None and recipe.on_repeat == "reset":
-            device = devices.reset(tx, scope, device, recipe.settings)
+            device = devices.reset(tx, scope, device, _still_there(tx, scope, recipe.settings))
         return Registration(result="applied", device=device, organization_uid=scope.tenant_uid, token=token)
 
     # -- what both share --------------------------------------------------------------------------------------------

@@ -79,15 +79,17 @@ def wish_of(row: Row, layout: Layout) -> tuple[RowWish | None, list[Fault]]:
 
 
 def _of_texts(cells: dict[str, Any], layout: Layout) -> tuple[RowWish, list[Fault]]:
+    faults: list[Fault] = []
     given: dict[str, str] = {}
     metadata: dict[str, Any] = {}
     for column, field in layout.mapping.items():
         text = cells[column].strip()
         if text and field.startswith(METADATA_PREFIX):
             metadata[field.removeprefix(METADATA_PREFIX)] = text
+        elif text and field == "metadata":
+            metadata |= _object(text, faults)
         elif text:
             given[field] = text
-    faults: list[Fault] = []
     wish = RowWish(
         brand=given.get("brand"),
         model=given.get("model"),
@@ -128,6 +130,17 @@ def _time(text: str | None, faults: list[Fault]) -> int | None:
     except Invalid as refusal:
         faults.extend(refusal.faults)
         return None
+
+
+def _object(text: str, faults: list[Fault]) -> dict[str, Any]:
+    try:
+        document = strict_json.check_unambiguous(text.encode())
+    except Invalid:
+        document = None
+    if isinstance(document, dict):
+        return document
+    faults.append(Fault("/metadata", "object", 'Expected a JSON object, such as {"floor": 3}.'))
+    return {}
 
 
 def _distinct(texts: list[str]) -> tuple[str, ...]:

@@ -34,6 +34,8 @@ CODES = {
     "EventType.Created": 1400,
     "EventType.Updated": 1401,
     "EventType.Deleted": 1402,
+    "Job.Started": 1500,
+    "Job.Finished": 1501,
     "Device.Added": 2000,
     "Device.Updated": 2001,
     "Device.Removed": 2002,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from schemathesis import Case, SerializationContext
 
-    from heliograph.http.routes import Route
+    from heliograph.http.routes import Example, Route
     from tests.http.inprocess import Api
 
 # -- the document ---------------------------------------------------------------------------------------------------
@@ -105,22 +105,30 @@ def test_documented_example_does_what_is_documented(api: Api, route: Route) -> N
     path = route.path.replace("{uid}", uids.get(collection, "")).replace("{type}", "door.closed")
     query = f"?{example.query.replace('{company}', api.company)}" if example.query else ""
     token = api.root if "{company}" in example.query else key["token"]
-    body = b"" if example.body is None else json.dumps(example.body).encode()
+    body = as_sent(example)
     headers = [("content-type", example.content_type), *example.headers.items()]
     answer = api.request(route.method, path + query, token, body, headers)
     # That the answer has the documented shape is checked of every answer.
     assert answer.status == example.status
 
 
+def as_sent(example: Example) -> bytes:
+    if example.body is None:
+        return b""
+    return (json.dumps(example.body) if example.content_type == "application/json" else example.body).encode()
+
+
 @pytest.mark.parametrize("route", EXAMPLES, ids=lambda route: f"{route.method} {route.path}")
 def test_example_of_a_body_obeys_its_schema(route: Route) -> None:
     if route.body is None:
         return
-    place = ("paths", route.path, route.method.lower(), "requestBody", "content", "application/json")
+    assert route.example is not None
+    kind = route.example.content_type
+    place = ("paths", route.path, route.method.lower(), "requestBody", "content", kind)
     content: Any = api_document()
     for step in place:
         content = content[step]
-    assert content["example"] == json.loads(json.dumps(route.example.body if route.example else None))
+    assert content["example"] == json.loads(json.dumps(route.example.body))
     assert [error.message for error in validator_at(*place, "schema").iter_errors(content["example"])] == []
 
 
@@ -150,8 +158,8 @@ CONFIG = {
 }
 
 
-@schemathesis.serializer("application/x-ndjson")
-def ndjson(context: SerializationContext, value: Any) -> bytes:
+@schemathesis.serializer("application/x-ndjson", "application/jsonl", "text/csv", "application/octet-stream")
+def text(context: SerializationContext, value: Any) -> bytes:
     """Send a text as it is."""
     del context
     return str(value).encode()

@@ -216,9 +216,13 @@ class Loopback:
 
 
 @contextlib.contextmanager
-def running_server(limits: ConnectionLimits, **options: Any) -> Iterator[Loopback]:  # uvicorn's
-    """Serve `Application` on a free loopback port; afterwards nothing may have been logged as an error."""
-    app, errors = Application(), Errors()
+def running_server(
+    limits: ConnectionLimits,
+    app: Application | None = None,
+    **options: Any,  # uvicorn's
+) -> Iterator[Loopback]:
+    """Serve an `Application` on a free loopback port; afterwards nothing may have been logged as an error."""
+    app, errors = app or Application(), Errors()
     listener = socket.create_server(("127.0.0.1", 0))
     http = limited_protocol(limits)
     config = uvicorn.Config(app, http=http, ws="none", log_config=None, lifespan="on", **options)

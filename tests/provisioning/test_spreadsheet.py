@@ -440,6 +440,18 @@ def test_blank_cells_ask_for_nothing() -> None:
     assert wish(header + b"A, ,,,,,,,,,,\n") == (RowWish(brand="A"), [])
 
 
+def test_metadata_are_a_json_object_in_one_cell_or_a_column_each() -> None:
+    found, faults = wish(b'brand,sn,metadata.floor,Metadata\nA,1,3,"{""door"": 7}"\n')
+    assert (found, faults) == (RowWish(brand="A", serial_number="1", metadata={"floor": "3", "door": 7}), [])
+
+
+@pytest.mark.parametrize("cell", ["7", "[1]", "{", '{"a":1,"a":2}'])
+def test_metadata_that_are_no_json_object_are_told(cell: str) -> None:
+    quoted = cell.replace('"', '""')
+    _, faults = wish(f'brand,sn,metadata\nA,1,"{quoted}"\n'.encode())
+    assert [(fault.pointer, fault.rule) for fault in faults] == [("/metadata", "object")]
+
+
 def test_cells_that_mean_nothing_are_told_together() -> None:
     found, faults = wish(b"brand,sn,confirmed,on repeat,claim code expiry\nA,1,maybe,never,tomorrow\n")
     assert found == RowWish(brand="A", serial_number="1")

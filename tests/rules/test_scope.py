@@ -39,6 +39,10 @@ WITHOUT_SCOPE = {
         # Who has enrolled a device, anywhere: how the platform keeps it from belonging to two.
         "holders",
     },
+    "provisioning/store.py": {
+        # The recipes of all tenants that a device's identifiers may mean; what the caller may see is taken from them.
+        "waiting_anywhere",
+    },
     "eventlog/store.py": {
         # Locks of a whole group, and what the platform's own workers look at across tenants.
         "lock_heads",
