@@ -129,7 +129,9 @@ class Settings:
         20, "percent", "The charge of a device's battery down to which it counts as low.", _between(0, 90)
     )
     device_silence: int = _setting(
-        300, "seconds", "A connected device that is silent for longer counts as offline; 0 is never.",
+        300,
+        "seconds",
+        "A connected device that is silent for longer counts as offline; 0 is never.",
         _between(0, 30 * 86_400),
     )
     index_share: float = _setting(
