@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from docs.generator import api, cli, errors, events, permissions, settings
+from docs.generator import api, cli, errors, events, import_columns, permissions, registration_reasons, settings
 
 FOLDER = Path(__file__).parent
 
@@ -19,7 +19,9 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/cli.md": cli.page,
     "reference/errors.md": errors.page,
     "reference/events.md": events.page,
+    "reference/import-columns.md": import_columns.page,
     "reference/permissions.md": permissions.page,
+    "reference/registration-reasons.md": registration_reasons.page,
     "reference/settings.md": settings.page,
 }
 """Path below `docs/`, and the function that returns the page's whole text."""

@@ -23,7 +23,6 @@ from heliograph.jobs.recurring import Chore, Recurring
 from heliograph.jobs.runner import Runner
 from heliograph.presence import actions as presence
 from heliograph.provisioning import actions as provisioning
-from heliograph.provisioning.claims import hash_code
 from heliograph.provisioning.importing import import_kind
 from heliograph.provisioning.recipes import parse_demands
 from heliograph.provisioning.releasing import DETACHING
@@ -107,7 +106,7 @@ class Platform:
 
 def _job_kinds(settings: Settings, sealer: Sealer) -> tuple[JobKind, ...]:
     """Return every kind of longer work that this platform does."""
-    return DETACHING, import_kind(parse_demands(settings.brand_demands), partial(hash_code, sealer))
+    return DETACHING, import_kind(parse_demands(settings.brand_demands), sealer)
 
 
 SILENCE_ROUND_SECONDS = 10.0

@@ -79,4 +79,4 @@ def _rule_rows() -> list[tuple[str, str]]:
 
 def _words(found: Iterable[Rule]) -> str:
     """Put the messages of a rule below each other; one that comes from elsewhere has no words of its own."""
-    return "<br>".join(rule.message for rule in found if rule.message.strip("… ")) or markdown.NOTHING
+    return "<br>".join(rule.message for rule in found if rule.message.strip("… .")) or markdown.NOTHING

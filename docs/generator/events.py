@@ -53,8 +53,9 @@ An event's **family** fixes its body in `format=wire`:
 | `domain` | `{id, kind, type, payload}` around it, as signageOS documents its events |
 | `flat` | what is described here and nothing around it, as Seam documents its events |
 
-In a *shape* a `?` after a name means that the field may be left out; no field is ever null. *Not yet raised* means
-that the type is fixed and published, and the feature that raises it is still to come."""
+In a *shape* a `?` after a name means that the field may be left out. A field is null only where `| null` stands: in an
+event that lists changes, it has no value any more. *Not yet raised* means that the type is fixed and published, and the
+feature that raises it is still to come."""
 
 
 def page() -> str:

@@ -38,6 +38,12 @@ MEANINGS: Mapping[str, str] = {
     "schema": "The JSON Schema that its payloads must obey.",
     "defaultCode": "The code of its events that name none.",
     "defaultCriticality": "The criticality of its events that name none.",
+    # longer work
+    "Job.kind": "What kind of work it is.",
+    "Job.state": "How it ended.",
+    "done": "How much was done, in the unit of its kind: bytes of the file for an import.",
+    "total": "How much there is to do, in the same unit; left out when that is not known.",
+    "Job.error": "Why it failed, in words; left out when it did not.",
     # tags, locations, policies
     "Tag.parentUid": "The tag it stands below; left out for a topmost one.",
     "changes.parentUid": "The tag above, before and since.",
@@ -71,7 +77,7 @@ MEANINGS: Mapping[str, str] = {
     "locationUid": "Location that the device gets.",
     "unsuccessfulRegisterAttemptStatus": "The latest attempt to register that did not succeed.",
     "warningMessage": "Why it did not.",
-    "errorMessage": "Why applying the recipe failed.",
+    "errorMessage": "Why the recipe is Failed or Invalid.",
     # devices
     "recipeUid": "The recipe that enrolled it; left out when somebody did by hand.",
     "reason": "Why it left; `moved` is to another organization of the company.",

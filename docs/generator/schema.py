@@ -66,7 +66,7 @@ class Reader:
         """List the fields of an object and of the objects inside it."""
         schema = self.resolve(schema)
         for name, inner in schema.get("properties", {}).items():
-            resolved = self.resolve(inner)
+            resolved = self._unless_null(inner)
             nested = self.resolve(resolved.get("items", resolved))
             required = name in schema.get("required", ())
             yield Field(prefix + name, self.words(inner), required, summary(nested) if "properties" in nested else "")
@@ -74,24 +74,37 @@ class Reader:
                 yield from self.fields(nested, f"{prefix}{name}{'[]' if 'items' in resolved else ''}.")
 
     def shape(self, schema: Schema) -> Any:
-        """Write the shape notation: `?` after an optional name, a type's name or the allowed literals."""
+        """Write the shape notation: `?` after an optional name, a type's name or the allowed literals, `| null`."""
         schema = self.resolve(schema)
         if "properties" in schema:
             required = schema.get("required", ())
             return {
-                name + ("" if name in required else "?"): self.shape(inner)
+                name + ("" if name in required else "?") + self._null_mark(inner): self.shape(inner)
                 for name, inner in schema["properties"].items()
             }
         if "items" in schema:
             return [self.shape(schema["items"])]
         if "const" in schema or "enum" in schema:
             return " | ".join(map(str, schema.get("enum", [schema.get("const")])))
+        if self._null_mark(schema):
+            return self.shape(self._unless_null(schema))
         if "anyOf" in schema:
             return " | ".join(str(self.shape(inner)) for inner in schema["anyOf"])
         values = schema.get("additionalProperties")
         if isinstance(values, dict) and values:
             return {"*": self.shape(values)}
         return "number" if schema.get("type") == "integer" else schema.get("type", "any")
+
+    def _unless_null(self, schema: Schema) -> Schema:
+        """Return what a value is that may be null besides; any other schema as it is."""
+        schema = self.resolve(schema)
+        others = [inner for inner in map(self.resolve, schema.get("anyOf", ())) if inner.get("type") != "null"]
+        return others[0] if len(others) == 1 else schema
+
+    def _null_mark(self, schema: Schema) -> str:
+        """Return what stands behind the name of an object that may be null; other values say it themselves."""
+        schema = self.resolve(schema)
+        return " | null" if "anyOf" in schema and "properties" in self._unless_null(schema) else ""
 
 
 def _constraints(schema: Schema) -> str:

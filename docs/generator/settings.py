@@ -9,10 +9,17 @@ from typing import Any
 from docs.generator import markdown
 from heliograph.catalog.actions import LARGEST_TYPE_COUNT
 from heliograph.catalog.model import LARGEST_SCHEMA
+from heliograph.devices.model import LARGEST_METADATA, MOST_METADATA_NAMES, MOST_TAGS
 from heliograph.eventlog.attributes import LARGEST_EXTENSIONS
 from heliograph.http.connection_problems import MAX_URL_BYTES
 from heliograph.http.events import MOST_VALUES
 from heliograph.http.protocol import MAX_PIPELINED
+from heliograph.jobs.actions import MOST_UNFINISHED
+from heliograph.presence.model import MOST_MEASUREMENTS
+from heliograph.provisioning.claims import MOST_TRIES
+from heliograph.provisioning.columns import MOST_COLUMNS
+from heliograph.provisioning.spreadsheet import MOST_ROWS
+from heliograph.references.model import LARGEST_ITEMS, MOST_LEVELS
 from heliograph.settings import ENVIRONMENT_PREFIX, FILE_NAME, table
 from heliograph.tenancy.access import LARGEST_SUBTREE
 from heliograph.tenancy.actions import LARGEST_KEY_COUNT
@@ -41,6 +48,16 @@ _FIXED = (
     (LARGEST_SCHEMA, "bytes of a type's schema"),
     (LARGEST_EXTENSIONS, "bytes of a CloudEvent's extensions, names and values"),
     (LARGEST_KEY_COUNT, "keys of a tenant"),
+    (MOST_TAGS, "tags of a device or recipe"),
+    (MOST_METADATA_NAMES, "names in the metadata of a device or recipe"),
+    (LARGEST_METADATA, "bytes of that metadata, as JSON"),
+    (LARGEST_ITEMS, "bytes of a policy's items, as JSON"),
+    (MOST_LEVELS, "levels of tags below each other"),
+    (MOST_MEASUREMENTS, "names under which a device keeps telemetry"),
+    (MOST_TRIES, "wrong claim codes for one recipe from one key, in an hour"),
+    (MOST_UNFINISHED, "jobs of a tenant that wait or run"),
+    (MOST_ROWS, "rows of an imported file"),
+    (MOST_COLUMNS, "columns of an imported file"),
     (MAX_URL_BYTES, "bytes of a request's path and query"),
     (MAX_PIPELINED, "requests that a connection may send ahead of their answers"),
 )
@@ -86,4 +103,6 @@ def _allowed(row: dataclasses.Field[Any]) -> str:
     impossible = "\0" if isinstance(row.default, str) else float("-inf")
     fault = check(impossible)
     assert fault is not None, row.name
-    return str(fault).removeprefix("must be one of ").removeprefix("must lie ").removeprefix("must be ")
+    # What was asked about is not shown, where the answer repeats it.
+    words = str(fault).rpartition(" where ")[2].replace(" is expected", "")
+    return words.removeprefix("must be one of ").removeprefix("must lie ").removeprefix("must be ")

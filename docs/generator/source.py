@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,18 +48,21 @@ def _scopes(tree: ast.Module) -> list[ast.AST]:
 
 
 def _rules_in(scope: ast.AST) -> Iterator[Rule]:
-    texts = {
-        target.id: node.value
-        for node in ast.walk(scope)
-        if isinstance(node, ast.Assign) and not isinstance(scope, ast.Module)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
+    assigned = [] if isinstance(scope, ast.Module) else sorted(_assigned(scope), key=lambda found: found[0])
     for node in ast.walk(scope):
+        # A name may be given several texts one after the other: the one that counts was given last before.
+        texts = {name: text for line, name, text in assigned if line < getattr(node, "lineno", 0)}
         if isinstance(node, ast.Call) and _makes_a_fault(node.func) and len(node.args) == 3:
-            yield from _rule(node.args[1], texts.get(ast.unparse(node.args[2]), node.args[2]))
+            yield from _rule(node.args[1], node.args[2], texts)
         elif isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple) and _returns_a_rule(scope):
-            yield from _rule(*node.value.elts)
+            yield from _rule(node.value.elts[0], node.value.elts[1], texts)
+
+
+def _assigned(scope: ast.AST) -> Iterator[tuple[int, str, ast.expr]]:
+    """Return what names stand for in a function: line, name and text."""
+    for node in ast.walk(scope):
+        if isinstance(node, ast.Assign):
+            yield from ((node.lineno, target.id, node.value) for target in node.targets if isinstance(target, ast.Name))
 
 
 def _makes_a_fault(function: ast.expr) -> bool:
@@ -75,16 +78,23 @@ def _returns_a_rule(scope: ast.AST) -> bool:
     return returns is not None and ast.unparse(returns) == "tuple[str, str] | None"
 
 
-def _rule(slug: ast.expr, message: ast.expr) -> Iterator[Rule]:
-    if isinstance(slug, ast.Constant) and isinstance(slug.value, str):
-        yield Rule(slug.value, _words(message))
+def _rule(slug: ast.expr, message: ast.expr, texts: Mapping[str, ast.expr]) -> Iterator[Rule]:
+    written = _words(slug, {})
+    if written.strip("…"):
+        yield Rule(written, _words(message, texts))
 
 
-def _words(message: ast.expr) -> str:
-    """Return a message's text with `…` for what is put in when it is written; nothing when it is made elsewhere."""
+def _words(message: ast.expr, texts: Mapping[str, ast.expr]) -> str:
+    """Return a text with `…` for what is put in when it is written; nothing when it is made elsewhere."""
     match message:
         case ast.Constant(value=str(text)):
             return text
+        case ast.Name(id=name) if name in texts:
+            return _words(texts[name], {})
         case ast.JoinedStr(values=parts):
-            return "".join(_words(part) if isinstance(part, ast.Constant) else "…" for part in parts)
+            return "".join(_words(_put_in(part), texts) or "…" for part in parts)
     return ""
+
+
+def _put_in(part: ast.expr) -> ast.expr:
+    return part.value if isinstance(part, ast.FormattedValue) else part

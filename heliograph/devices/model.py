@@ -22,6 +22,9 @@ MOST_METADATA_NAMES = 50
 LARGEST_METADATA = 16 * 1024
 """Bytes of JSON."""
 
+DEEPEST_DOCUMENT = 64
+"""Objects and arrays inside one another, in any document that a caller may shape freely."""
+
 _MAC = re.compile(r"[0-9a-fA-F]{12}")
 _MAC_NOTATIONS = re.compile(r"(?:\w\w([:\- ]))(?:\w\w\1){4}\w\w|\w{4}([.\-:])\w{4}\2\w{4}|\w{12}", re.ASCII)
 _UNASSIGNED_MACS = {"000000000000", "FFFFFFFFFFFF"}
@@ -163,12 +166,33 @@ def check_metadata(metadata: dict[str, Any], pointer: str = "/metadata") -> None
     """Make sure that metadata is small.
 
     Raises:
-        Invalid: naming `pointer`, when there are more than 50 names or more than 16 KiB of JSON.
+        Invalid: naming `pointer`, when there are more than 50 names, 16 KiB of JSON or 64 levels.
     """
     if len(metadata) > MOST_METADATA_NAMES:
         raise Invalid.at(pointer, "max-properties", f"At most {MOST_METADATA_NAMES} names.")
-    if len(msgspec.json.encode(metadata)) > LARGEST_METADATA:
-        raise Invalid.at(pointer, "max-length", f"At most {LARGEST_METADATA} bytes of JSON.")
+    check_document(metadata, pointer, LARGEST_METADATA)
+
+
+def check_document(document: Any, pointer: str, largest: int) -> None:
+    """Make sure that a free document is small, and not so deep that it could not be shown inside lists and events.
+
+    Raises:
+        Invalid: naming `pointer`, when there are more than 64 levels or more than `largest` bytes of JSON.
+    """
+    if isinstance(document, dict | list) and not _is_shallow(document, DEEPEST_DOCUMENT):
+        raise Invalid.at(pointer, "nesting", f"At most {DEEPEST_DOCUMENT} levels.")
+    if len(msgspec.json.encode(document)) > largest:
+        raise Invalid.at(pointer, "max-length", f"At most {largest} bytes of JSON.")
+
+
+def _is_shallow(document: Any, levels: int) -> bool:
+    level = [document]
+    for _ in range(levels):
+        inner = (value.values() if isinstance(value, dict) else value for value in level)
+        level = [value for values in inner for value in values if isinstance(value, dict | list)]
+        if not level:
+            return True
+    return False
 
 
 def read_identity(

@@ -308,8 +308,9 @@ async def show_device(request: Request) -> Response:
 async def update_device(request: Request) -> Response:
     """Change a device's name, tags, policy, location or metadata."""
     scope = await _scope(request, UPDATE)
+    uid, version = _uid(request), wanted_version(request)
     patch = _patch(request.json(DevicePatch))
-    step = partial(actions.update, scope=scope, uid=_uid(request), version=wanted_version(request), patch=patch)
+    step = partial(actions.update, scope=scope, uid=uid, version=version, patch=patch)
     return _response(scope, await request.services.write(step, [scope.tenant_id]))
 
 
@@ -334,9 +335,10 @@ async def deprovision_device(request: Request) -> Response:
 async def move_device(request: Request) -> Response:
     """Give a device to another organization of the company, and show its new token, once."""
     scope = await _scope(request, UPDATE)
+    uid, version = _uid(request), wanted_version(request)
     target = parse_uid(request.json(DeviceMove).tenant_uid, "/tenantUid").hex()
     to = await request.services.scope(request.known, CREATE, target)
-    step = partial(releasing.move, scope=scope, to=to, uid=_uid(request), version=wanted_version(request))
+    step = partial(releasing.move, scope=scope, to=to, uid=uid, version=version)
     device, token = await request.services.write(step, [scope.tenant_id, to.tenant_id])
     request.services.rights_changed()
     return json_response(200, new_body_of(to, device, token.reveal()), [etag(device.version)])

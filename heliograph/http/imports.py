@@ -17,8 +17,8 @@ from heliograph.http.services import request_identity
 from heliograph.ids import new_uid
 from heliograph.jobs import actions as jobs
 from heliograph.provisioning.columns import Format, Layout, Options, read_mapping
-from heliograph.provisioning.importing import IMPORT, PART_BYTES, Order
-from heliograph.provisioning.importrows import OnExisting
+from heliograph.provisioning.importing import IMPORT, PART_BYTES, seal_part
+from heliograph.provisioning.importrows import OnExisting, Order
 from heliograph.provisioning.spreadsheet import HEAD_BYTES, sniff
 from heliograph.publish import once
 from heliograph.storage.engine import Transaction
@@ -94,13 +94,15 @@ class _File:
     async def _keep(self, part: bytes) -> None:
         if self.layout is None:
             self.layout = sniff(part[:HEAD_BYTES], self._options)
-        step = partial(jobs.put_input, scope=self._scope, job_uid=self.uid, part=self._part, content=part)
+        sealed = seal_part(self._request.services.sealer, self.uid, self._part, part)
+        step = partial(jobs.put_input, scope=self._scope, job_uid=self.uid, part=self._part, content=sealed)
         await self._request.services.write(step, [self._scope.tenant_id])
         self._part += 1
 
     async def drop(self) -> None:
         """Forget what was kept; what this leaves behind in an emergency is removed within a day."""
-        step = partial(jobs.drop_input, scope=self._scope, job_uid=self.uid)
+        # A request that is cut off while its job is being begun must not take the file from the job.
+        step = partial(jobs.abandon_input, scope=self._scope, job_uid=self.uid)
         while await self._request.services.write(step, [self._scope.tenant_id]):
             pass
 

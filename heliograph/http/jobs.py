@@ -92,7 +92,6 @@ class JobRowsQuery(ListQuery, frozen=True, kw_only=True, rename="camel"):
 
 def body_of(job: Job) -> JobBody:
     """Return a job as it is shown."""
-    """Render a job."""
     return JobBody(
         uid=as_hex(job.uid), kind=job.kind, state=job.state, done=job.done, total=job.total,
         parameters=job.parameters, result=job.result, error=job.error, cancel_requested=job.cancel_requested,
@@ -121,6 +120,9 @@ async def cancel_job(request: Request) -> Response:
     """End a job before its next chunk."""
     job, scope = await _job(request, request.query(TenantQuery).tenant_uid, _change_of)
     job = await request.services.write(partial(actions.cancel, scope=scope, uid=job.uid), [scope.tenant_id])
+    clear = partial(actions.clear, scope=scope, job_uid=job.uid)
+    while await request.services.write(clear, [scope.tenant_id]):
+        pass
     return json_response(200, body_of(job), [etag(job.version)])
 
 

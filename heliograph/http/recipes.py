@@ -25,7 +25,7 @@ from heliograph.http.services import change
 from heliograph.http.tenants import Name
 from heliograph.ids import as_hex, as_optional_hex, new_uid, parse_uid
 from heliograph.provisioning import actions
-from heliograph.provisioning.claims import LONGEST_CODE, SHORTEST_CODE, hash_code, new_code
+from heliograph.provisioning.claims import CODE_PATTERN, LONGEST_CODE, hash_code, new_code
 from heliograph.provisioning.events import Status, UnsuccessfulRegisterAttempt
 from heliograph.provisioning.model import Attempt, Draft, RecipeFilter, RecipePatch
 from heliograph.provisioning.recipes import EXPLANATIONS, RESULT_OF, OnRepeat, Reason, Recipe, Result, missing_demands
@@ -40,9 +40,7 @@ CONFIRM = "confirm recipe.tenant"
 
 _encode = msgspec.json.Encoder().encode
 
-ClaimCode = Annotated[
-    str, msgspec.Meta(min_length=SHORTEST_CODE, max_length=LONGEST_CODE, pattern="^[0-9A-Za-z -]+" + END_OF_TEXT)
-]
+ClaimCode = Annotated[str, msgspec.Meta(max_length=LONGEST_CODE, pattern="^" + CODE_PATTERN + END_OF_TEXT)]
 
 
 class NewRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -300,11 +298,12 @@ async def update_recipe(request: Request) -> Response:
     """Change a recipe; confirming the ownership has a permission of its own."""
     tenant_uid = request.query(TenantQuery).tenant_uid
     scope = await _scope(request, UPDATE, tenant_uid)
+    uid, version = _uid(request), wanted_version(request)
     given = request.json(RecipeChanges)
     if given.confirmed_ownership is not UNSET:
         await _scope(request, CONFIRM, tenant_uid)
     step = partial(
-        actions.update, scope=scope, uid=_uid(request), version=wanted_version(request), patch=_patch(given),
+        actions.update, scope=scope, uid=uid, version=version, patch=_patch(given),
         demands=request.services.brand_demands,
     )  # fmt: skip
     return _answer(scope, await request.services.write(step, [scope.tenant_id]))

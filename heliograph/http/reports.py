@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from heliograph.devices import actions as devices
+from heliograph.devices.model import check_document
 from heliograph.errors import Fault, Invalid, NotFound
 from heliograph.http.lists import TenantQuery
 from heliograph.http.messages import Request, Response, json_response
@@ -141,13 +142,13 @@ def _read(body: ReportBody) -> Report:
         Invalid: with a fault for every broken rule.
     """
     reported_at = None if body.reported_at is None else parse_time(body.reported_at, "/reportedAt")
-    telemetry = tuple(Measurement(item.name, _encode_sorted(item.data)) for item in body.telemetry or ())
-    faults = [
-        Fault(f"/telemetry/{number}/data", "max-length", f"At most {LARGEST_MEASUREMENT} bytes of JSON.")
-        for number, measurement in enumerate(telemetry)
-        if len(measurement.data) > LARGEST_MEASUREMENT
-    ]
-    faults += _repeated("/telemetry/{}/name", (item.name for item in telemetry))
+    faults: list[Fault] = []
+    for number, item in enumerate(body.telemetry or ()):
+        try:
+            check_document(item.data, f"/telemetry/{number}/data", LARGEST_MEASUREMENT)
+        except Invalid as refusal:
+            faults += refusal.faults
+    faults += _repeated("/telemetry/{}/name", (item.name for item in body.telemetry or ()))
     for place, complaints in (("errors", body.errors), ("warnings", body.warnings)):
         faults += _repeated(f"/{place}/{{}}/code", (item.code for item in complaints or ()))
     if faults:
@@ -156,7 +157,7 @@ def _read(body: ReportBody) -> Report:
         reported_at=reported_at,
         session=None if body.session is None else SessionReport(body.session.state, body.session.session_id),
         battery=None if body.battery is None else BatteryReport(round(body.battery.level * 100), body.battery.charging),
-        telemetry=telemetry,
+        telemetry=tuple(Measurement(item.name, _encode_sorted(item.data)) for item in body.telemetry or ()),
         errors=_complaints(body.errors),
         warnings=_complaints(body.warnings),
     )

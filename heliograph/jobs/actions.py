@@ -23,7 +23,7 @@ MOST_UNFINISHED = 100
 CHUNK = 500
 """Rows that one transaction removes, at most."""
 
-CHUNK_OF_INPUT = 50
+CHUNK_OF_INPUT = 10
 """Parts of an input that one transaction removes; each may have a megabyte."""
 
 UPLOAD_SECONDS = 86_400
@@ -134,6 +134,19 @@ def drop_input(tx: Transaction, scope: Scope, job_uid: bytes) -> bool:
     return store.delete_inputs(tx, scope, job_uid, CHUNK_OF_INPUT) == CHUNK_OF_INPUT
 
 
+def abandon_input(tx: Transaction, scope: Scope, job_uid: bytes) -> bool:
+    """Remove some of the input of a job that was never begun; tell whether there may be more."""
+    return store.find_job(tx, scope, job_uid) is None and drop_input(tx, scope, job_uid)
+
+
+def clear(tx: Transaction, scope: Scope, job_uid: bytes) -> bool:
+    """Remove some of what a job needs no more once it is over, its input and marks; tell whether there may be more."""
+    job = store.find_job(tx, scope, job_uid)
+    if job is None or job.finished_at is None:
+        return False
+    return drop_input(tx, scope, job_uid) or store.delete_marks(tx, scope, job_uid, CHUNK) == CHUNK
+
+
 def report(tx: Transaction, scope: Scope, job_uid: bytes, rows: Sequence[JobRow]) -> None:
     """Keep what became of rows of the input; each is told of once, by the chunk that treats it."""
     store.insert_rows(tx, scope, job_uid, rows)
@@ -171,9 +184,9 @@ def forget(tx: Transaction, scope: Scope, *, kept_days: int) -> bool:
         if _empty(tx, scope, finished):
             store.delete_job(tx, scope, finished)
         return True
-    abandoned = store.input_without_job(tx, scope, _first_uid(tx.now - UPLOAD_SECONDS * MICROSECONDS))
-    if abandoned is not None:
-        drop_input(tx, scope, abandoned)
+    useless = store.useless_input(tx, scope, _first_uid(tx.now - UPLOAD_SECONDS * MICROSECONDS))
+    if useless is not None:
+        drop_input(tx, scope, useless)
         return True
     return False
 

@@ -129,6 +129,15 @@ class _Run:
 
         self._database.execute(step, [self._tenant_id])
 
+    def clear(self) -> None:
+        """Remove what the job needs no more, if it is over."""
+
+        def step(tx: Transaction) -> bool:
+            return actions.clear(tx, as_system(tx, self._tenant_id), self.uid)
+
+        while self._database.execute(step, [self._tenant_id]):
+            pass
+
     def _held(self, tx: Transaction) -> Job:
         job = store.find_held(tx, as_system(tx, self._tenant_id), self.uid, self._owner)
         if job is None:
@@ -212,6 +221,7 @@ class Runner:
         """Do a job until it is over, its turn ends, or it is somebody else's."""
         try:
             self._work(run)
+            run.clear()
         except Lost:
             log.info("job %s is held by somebody else now", run.uid.hex())
 

@@ -200,11 +200,12 @@ def next_input(tx: Transaction, scope: Scope, job_uid: bytes, first: int) -> tup
     return (row[0], row[1]) if row else None
 
 
-def input_without_job(tx: Transaction, scope: Scope, before: bytes) -> bytes | None:
-    """Find input whose job was never begun, with a uid made before another."""
+def useless_input(tx: Transaction, scope: Scope, before: bytes) -> bytes | None:
+    """Find input whose job is over, or was never begun and has a uid made before another."""
     row = tx.one(
-        "select job_uid from job_input where tenant_id = :tenant_id and job_uid < :before and not exists"
-        " (select 1 from job where job.tenant_id = :tenant_id and job.uid = job_input.job_uid)"
+        "select job_uid from job_input where tenant_id = :tenant_id"
+        " and (job_uid in (select uid from job where tenant_id = :tenant_id and finished_at is not null)"
+        " or job_uid < :before and job_uid not in (select uid from job where tenant_id = :tenant_id))"
         " order by job_uid limit 1",
         tenant_id=scope.tenant_id, before=before,
     )  # fmt: skip

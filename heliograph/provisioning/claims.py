@@ -11,6 +11,9 @@ from heliograph.storage.sealing import Sealer
 
 SHORTEST_CODE = 8
 LONGEST_CODE = 64
+CODE_PATTERN = rf"[ -]*([0-9A-Za-z][ -]*){{{SHORTEST_CODE},}}"
+"""The form of a code; only its letters and digits are compared, so only they make it long enough."""
+
 MOST_TRIES = 10
 TRIES_WINDOW_SECONDS = 3600
 """So many wrong guesses one caller has for one recipe in this time; what others guess does not count."""

@@ -6,7 +6,7 @@ Nothing here reads storage, clock or network.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -15,8 +15,8 @@ from msgspec import UNSET
 from heliograph.devices.model import LONGEST_NAME, Identity, Settings, check_metadata, fold, read_identity
 from heliograph.errors import Fault, Invalid
 from heliograph.ids import parse_uid
-from heliograph.provisioning.claims import LONGEST_CODE, SHORTEST_CODE
-from heliograph.provisioning.columns import Layout
+from heliograph.provisioning.claims import CODE_PATTERN, LONGEST_CODE, SHORTEST_CODE
+from heliograph.provisioning.columns import Layout, field_of
 from heliograph.provisioning.model import Draft, RecipePatch
 from heliograph.provisioning.recipes import Demands, Recipe, missing_demands
 from heliograph.provisioning.spreadsheet import BadRow, Row
@@ -31,7 +31,23 @@ Outcome = Literal["created", "updated", "unchanged", "invalid", "conflict", "rej
 
 MOST_TAGS = 100
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_CODE = re.compile(rf"[0-9A-Za-z -]{{{SHORTEST_CODE},{LONGEST_CODE}}}")
+HIDDEN = "***"
+"""Stands for claim codes wherever a row is kept."""
+
+NEEDS_CONFIRM = "To confirm the ownership, or take that back, needs the permission 'confirm recipe.tenant'."
+_TELLS_OF_CODE = re.compile("claim|pairing", re.IGNORECASE)
+_CODE = re.compile(CODE_PATTERN)
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How an import is to be done; the parameters of its job. `size` is the file's, in bytes."""
+
+    layout: Layout
+    size: int
+    dry_run: bool = False
+    keep_invalid: bool = False
+    existing: OnExisting = "keep"
+    may_confirm: bool = False
 
 
 class RowRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +62,8 @@ class RowRules(msgspec.Struct, frozen=True, kw_only=True):
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """A row once read: where it stands, what it asks for, and what is wrong with it.
 
-    `identity` is None when the row has no usable brand.
+    `cells` are those of the file but for claim codes. What is wrong is left out of `wish`, and `identity` is None
+    when the row has no usable brand.
     """
 
     number: int
@@ -60,18 +77,44 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 def read(row: Row | BadRow, rules: RowRules) -> Wanted:
     """Find out what a row asks for."""
     if isinstance(row, BadRow):
-        return Wanted(number=row.number, line=row.line, cells=row.cells or {"text": row.text}, faults=row.faults)
+        return Wanted(number=row.number, line=row.line, cells=_readable(row, rules.layout), faults=row.faults)
     wish, faults = wish_of(row, rules.layout)
+    cells = {name: HIDDEN if value and _is_code(name, rules.layout) else value for name, value in row.cells.items()}
     if wish is None:
-        return Wanted(number=row.number, line=row.line, cells=row.cells, faults=tuple(faults))
+        return Wanted(number=row.number, line=row.line, cells=cells, faults=tuple(faults))
     identity, wrong = read_identity(wish.brand, wish.model, wish.serial_number, wish.mac_address)
     faults += wrong
     if identity is not None and not wrong:
         faults += missing_demands(identity, rules.demands)
-    faults += _other_faults(wish, rules)
+    others = _other_faults(wish, rules)
     return Wanted(
-        number=row.number, line=row.line, cells=row.cells, wish=wish, identity=identity, faults=tuple(faults)
+        number=row.number, line=row.line, cells=cells, wish=_without(wish, others), identity=identity,
+        faults=(*faults, *others),
     )  # fmt: skip
+
+
+def _is_code(name: str, layout: Layout) -> bool:
+    """Tell whether a column, read or not, may hold claim codes."""
+    return "claimCode" in (layout.mapping.get(name), field_of(name))
+
+
+def _readable(row: BadRow, layout: Layout) -> dict[str, Any]:
+    """Return what is kept of a row that cannot be read: nothing when a claim code may be anywhere in it."""
+    if layout.format == "csv":
+        secret = any(_is_code(column, layout) for column in layout.columns)
+    else:
+        named = [name for name in layout.mapping if _is_code(name, layout)]
+        secret = bool(_TELLS_OF_CODE.search(row.text)) or any(name in row.text for name in named)
+    return {"text": HIDDEN} if secret else row.cells or {"text": row.text}
+
+
+def _without(wish: RowWish, faults: Sequence[Fault]) -> RowWish:
+    """Return a wish without what is wrong in it: that may be too long, or no text that a database takes."""
+    wrong = {fault.pointer.split("/")[1] for fault in faults}
+    if "deviceName" in wrong:
+        wish = msgspec.structs.replace(wish, device_name=None)
+    blank: dict[str, Any] = {"tags": (), "policy": None, "location": None, "metadata": {}}
+    return msgspec.structs.replace(wish, **{name: value for name, value in blank.items() if name in wrong})
 
 
 def _other_faults(wish: RowWish, rules: RowRules) -> list[Fault]:
@@ -80,16 +123,19 @@ def _other_faults(wish: RowWish, rules: RowRules) -> list[Fault]:
         faults.append(Fault("/deviceName", "max-length", f"At most {LONGEST_NAME} characters."))
     if wish.device_name is not None and _CONTROLS.search(wish.device_name):
         faults.append(Fault("/deviceName", "control-characters", "Control characters are not accepted."))
+    for name, texts in (("tags", wish.tags), ("policy", (wish.policy,)), ("location", (wish.location,))):
+        if any(text is not None and _CONTROLS.search(text) for text in texts):
+            faults.append(Fault(f"/{name}", "control-characters", "Control characters are not accepted."))
     if len(wish.tags) > MOST_TAGS:
         faults.append(Fault("/tags", "max-items", f"At most {MOST_TAGS} tags."))
-    if wish.claim_code is not None and not _CODE.fullmatch(wish.claim_code):
-        words = f"A claim code has {SHORTEST_CODE} to {LONGEST_CODE} letters, digits, hyphens and spaces."
+    code = wish.claim_code
+    if code is not None and not (len(code) <= LONGEST_CODE and _CODE.fullmatch(code)):
+        words = f"A claim code has {SHORTEST_CODE} letters and digits, or more up to {LONGEST_CODE} characters."
         faults.append(Fault("/claimCode", "claim-code", words))
     if wish.claim_code_expires_at is not None and wish.claim_code_expires_at <= rules.now:
         faults.append(Fault("/claimCodeExpiresAt", "future", "The expiry must lie in the future."))
     if wish.confirmed_ownership and not rules.may_confirm:
-        words = "To confirm the ownership needs the permission 'confirm recipe.tenant'."
-        faults.append(Fault("/confirmedOwnership", "permission", words))
+        faults.append(Fault("/confirmedOwnership", "permission", NEEDS_CONFIRM))
     try:
         check_metadata(wish.metadata)
     except Invalid as refusal:

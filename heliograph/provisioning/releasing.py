@@ -18,6 +18,7 @@ from heliograph.provisioning.recipes import EXPLANATIONS, REASON_OF_MISSING
 from heliograph.references import actions as references
 from heliograph.references.model import Kind
 from heliograph.storage.engine import Transaction
+from heliograph.tenancy.access import as_system
 from heliograph.tenancy.model import Scope
 
 AT_ONCE = 50
@@ -79,7 +80,8 @@ def delete_reference(tx: Transaction, scope: Scope, kind: Kind, uid: bytes, vers
     """
     references.delete(tx, scope, kind, uid, version)
     if detach(tx, scope, kind, uid, AT_ONCE):
-        jobs.start(tx, scope, DETACHING.name, {"kind": kind, "uid": as_hex(uid)})
+        # The platform's own work: it must not stay half done when the account that deleted is revoked meanwhile.
+        jobs.start(tx, as_system(tx, scope.tenant_id), DETACHING.name, {"kind": kind, "uid": as_hex(uid)})
 
 
 def detach(tx: Transaction, scope: Scope, kind: Kind, uid: bytes, limit: int) -> bool:

@@ -221,6 +221,16 @@ def release_identifiers(tx: Transaction, scope: Scope, recipe_uid: bytes) -> Non
     )  # fmt: skip
 
 
+def free_identifiers(tx: Transaction, scope: Scope, identifiers: Sequence[str]) -> None:
+    """Let nobody of the organization wait by these identifiers any more."""
+    for start in range(0, len(identifiers), LOOKED_UP_AT_ONCE):
+        names = {f"i{n}": text for n, text in enumerate(identifiers[start : start + LOOKED_UP_AT_ONCE])}
+        tx.run(
+            f"delete from recipe_identifier where tenant_id = :tenant_id and identifier in ({_list(names)})",
+            tenant_id=scope.tenant_id, **names,
+        )  # fmt: skip
+
+
 def waiting_here(tx: Transaction, scope: Scope, identifiers: Sequence[str]) -> dict[str, bytes]:
     """Return which of the organization's live recipes have the identifiers: identifier → recipe."""
     found: dict[str, bytes] = {}

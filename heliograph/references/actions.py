@@ -10,11 +10,12 @@ from msgspec import UNSET
 
 from heliograph import publish
 from heliograph.catalog.definition import Body, EventDefinition
-from heliograph.devices.model import Settings, check_metadata, fold, fold_prefix
+from heliograph.devices.model import Settings, check_document, check_metadata, fold, fold_prefix
 from heliograph.errors import Conflict, Fault, Invalid, NotFound, PreconditionFailed
 from heliograph.ids import as_hex, new_uid
 from heliograph.references import events, store
 from heliograph.references.model import (
+    LARGEST_ITEMS,
     MOST_LEVELS,
     STRUCTS,
     AnyReference,
@@ -23,7 +24,6 @@ from heliograph.references.model import (
     Missing,
     Policy,
     Tag,
-    check_items,
 )
 from heliograph.storage.engine import Transaction
 from heliograph.tenancy.access import require_organization
@@ -157,7 +157,7 @@ def _check(tx: Transaction, scope: Scope, wanted: AnyReference) -> None:
         case Location():
             check_metadata(wanted.metadata)
         case Policy():
-            check_items(wanted.items)
+            check_document(wanted.items, "/items", LARGEST_ITEMS)
 
 
 def _check_place(tx: Transaction, scope: Scope, tag: Tag) -> None:

@@ -6,8 +6,6 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from heliograph.errors import Invalid
-
 Kind = Literal["tag", "policy", "location"]
 
 LONGEST_NAME = 255
@@ -66,13 +64,3 @@ class Missing(msgspec.Struct, frozen=True):
     kind: Kind
     uid: bytes
     index: int = 0
-
-
-def check_items(items: list[Any]) -> None:
-    """Make sure that a policy's items are not too many to be kept.
-
-    Raises:
-        Invalid: when there are more than 64 KiB of JSON.
-    """
-    if len(msgspec.json.encode(items)) > LARGEST_ITEMS:
-        raise Invalid.at("/items", "max-length", f"At most {LARGEST_ITEMS} bytes of JSON.")

@@ -499,6 +499,22 @@ def test_marks_belong_to_one_job(works: Works) -> None:
     assert find(uid, []) == {}
 
 
+def test_input_and_marks_go_as_soon_as_the_job_is_over(works: Works) -> None:
+    scope, begun, waiting = works.organization, works.start(3), works.start(1, kind="never")
+    for uid in (begun, waiting):
+        works.store.execute(partial(actions.put_input, scope=scope, job_uid=uid, part=0, content=b"x"))
+        works.store.execute(partial(actions.put_marks, scope=scope, job_uid=uid, marks={"a": b"x"}))
+        assert not works.store.execute(partial(actions.clear, scope=scope, job_uid=uid))
+        assert not works.store.execute(partial(actions.abandon_input, scope=scope, job_uid=uid))
+    works.runner(Counting()).run_pending()
+
+    def left(uid: bytes) -> tuple[int, int]:
+        parts = len(list(actions.read_inputs(works.store.read, scope, uid, 0)))
+        return parts, len(works.store.read(partial(actions.find_marks, scope=scope, job_uid=uid, marks=["a"])))
+
+    assert (left(begun), left(waiting)) == ((0, 0), (1, 1))
+
+
 def forget(works: Works) -> int:
     """Remove all that is old; return in how many steps."""
     step = partial(actions.forget, scope=works.organization, kept_days=30)
@@ -515,11 +531,14 @@ def test_finished_job_is_forgotten_after_its_days_in_small_steps(
     monkeypatch.setattr(actions, "CHUNK_OF_INPUT", 2)
     scope, uid = works.organization, works.start(9)
     waiting = works.start(1, kind="never")
+    works.runner(Counting()).run_pending()
+    # As if the process had ended before it could clear up.
     for part in range(5):
         works.store.execute(partial(actions.put_input, scope=scope, job_uid=uid, part=part, content=b"x"))
     marks = {str(n): b"" for n in range(9)}
     works.store.execute(partial(actions.put_marks, scope=scope, job_uid=uid, marks=marks))
-    works.runner(Counting()).run_pending()
+    assert forget(works) == 4
+    assert list(actions.read_inputs(works.store.read, scope, uid, 0)) == []
     time.wall += 30 * DAY
     assert forget(works) == 1
     assert works.numbers(uid) == list(range(1, 10))

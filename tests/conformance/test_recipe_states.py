@@ -16,6 +16,7 @@ from heliograph.provisioning.applying import save
 from heliograph.provisioning.model import RecipeFilter
 from heliograph.provisioning.recipes import EXPLANATIONS, Recipe
 from heliograph.references import actions as references
+from heliograph.tenancy.actions import revoke_account
 from tests.conformance.provisioned import (
     CODE,
     Fleet,
@@ -297,8 +298,20 @@ def test_recipes_that_one_change_cannot_take_are_done_behind_it(fleet: Fleet, by
         assert more == [True, False]
     told = [one for one in fleet.told() if one.type.startswith("Device.")]
     assert names(told) == ["ProvisioningRecipeUpdated"] * (releasing.AT_ONCE + 2) + ["ProvisioningRecipeStatusUpdated"]
-    assert all(one.body["originator"]["accountId"] == fleet.here.actor.account_id for one in told)
+    # The job goes on for the platform, whoever deleted the policy.
+    assert all(("originator" in one.body) is not by_job for one in told)
     left, _ = fleet.read(actions.list_recipes, fleet.here, RecipeFilter(statuses=("Pending", "Failed")), b"", 10)
+    assert left == []
+
+
+def test_recipes_are_done_also_when_who_deleted_the_policy_is_revoked_meanwhile(fleet: Fleet) -> None:
+    policy = fleet.reference("policy")
+    drafts = [fleet.draft(somebody(), policy_uid=policy) for _ in range(releasing.AT_ONCE + 1)]
+    fleet.write(actions.create_all, fleet.here, drafts)
+    fleet.write(releasing.delete_reference, fleet.here, "policy", policy, None)
+    fleet.write(revoke_account, fleet.here, bytes.fromhex(fleet.here.actor.uid or ""))
+    Runner(fleet.store, {releasing.DETACHING.name: releasing.DETACHING}, print, pause_seconds=0.0).run_pending()
+    left, _ = fleet.read(actions.list_recipes, fleet.here, RecipeFilter(statuses=("Pending",)), b"", 10)
     assert left == []
 
 
@@ -452,6 +465,22 @@ def test_settings_change_in_any_state_and_the_log_says_only_what_changed(fleet: 
     assert fleet.present(recipe) == now
     changed = {"deviceName": None, "tagUids": [tag.hex()], "confirmedOwnership": True, "model": "QM"}
     assert fleet.told() == [recipe_event(fleet.here, "Updated", recipe, recipe.device_uid, **changed)]
+
+
+@pytest.mark.parametrize("change", [{"metadata": {"floor": 1}}, {"on_repeat": "reject"}])
+def test_change_of_what_the_documented_events_do_not_carry_is_told_without_it(
+    fleet: Fleet, change: dict[str, Any]
+) -> None:
+    recipe = in_state(fleet, "Pending")
+    fleet.patch(recipe, **change)
+    assert fleet.told() == [recipe_event(fleet.here, "Updated", recipe)]
+
+
+def test_new_claim_code_is_told_without_it(fleet: Fleet) -> None:
+    recipe = in_state(fleet, "Pending")
+    now = fleet.write(actions.set_claim_code, fleet.here, recipe.uid, recipe.version, b"x" * 32, None)
+    assert (now.claim_hash, now.version) == (b"x" * 32, recipe.version + 1)
+    assert fleet.told() == [recipe_event(fleet.here, "Updated", recipe)]
 
 
 @pytest.mark.parametrize("status", STATES)

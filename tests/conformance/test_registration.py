@@ -238,11 +238,11 @@ def traces(fleet: Fleet, who: Identity, caller: Caller) -> tuple[Registration, d
     return answer, {"registration_attempt": [plain]}
 
 
-@pytest.mark.parametrize("own_recipe", [False, True])
+@pytest.mark.parametrize("own_recipe", [None, "confirmed", "with a code", "half matching"])
 @pytest.mark.parametrize("by_hand", [False, True])
 @pytest.mark.parametrize("presented", ["both", "serial_number", "mac_address"])
 def test_device_enrolled_elsewhere_looks_exactly_like_one_that_nobody_waits_for(
-    fleet: Fleet, own_recipe: bool, by_hand: bool, presented: str
+    fleet: Fleet, own_recipe: str | None, by_hand: bool, presented: str
 ) -> None:
     unknown, known, caller = somebody(), somebody(), fleet.caller(fleet.here)
     if by_hand:
@@ -250,19 +250,23 @@ def test_device_enrolled_elsewhere_looks_exactly_like_one_that_nobody_waits_for(
     else:
         fleet.recipe(known, fleet.there)
         enrolled(fleet.register(known, fleet.caller(fleet.there)))
-    if own_recipe:
-        fleet.recipe(known, confirmed_ownership=True)
+    if own_recipe is not None:
+        ours = msgspec.structs.replace(known, model="QM55C") if own_recipe == "half matching" else known
+        code = CODE if own_recipe == "with a code" else None
+        fleet.recipe(ours, code=code, confirmed_ownership=own_recipe == "confirmed")
     lacking = {"both": {}, "serial_number": {"mac_address": None}, "mac_address": {"serial_number": None}}[presented]
     shown = [msgspec.structs.replace(who, **lacking) for who in (unknown, known)]
     assert traces(fleet, shown[1], caller) == traces(fleet, shown[0], caller)
 
 
-def test_device_is_not_enrolled_while_its_recipe_names_an_identifier_enrolled_elsewhere(fleet: Fleet) -> None:
+@pytest.mark.parametrize(("shown", "taken"), [("serial_number", "mac_address"), ("mac_address", "serial_number")])
+def test_device_is_not_enrolled_while_its_recipe_names_an_identifier_enrolled_elsewhere(
+    fleet: Fleet, shown: str, taken: str
+) -> None:
     who, caller = somebody(), fleet.caller(fleet.here)
-    fleet.write(devices.create, fleet.there, msgspec.structs.replace(who, serial_number=None), Settings())
+    fleet.write(devices.create, fleet.there, msgspec.structs.replace(who, **{shown: None}), Settings())
     fleet.recipe(who)
-    shown = msgspec.structs.replace(who, mac_address=None)
-    assert traces(fleet, shown, caller) == traces(fleet, somebody(), caller)
+    assert traces(fleet, msgspec.structs.replace(who, **{taken: None}), caller) == traces(fleet, somebody(), caller)
 
 
 # -- again ----------------------------------------------------------------------------------------------------------
@@ -338,6 +342,18 @@ def test_device_made_of_two_enrolled_ones_is_refused(fleet: Fleet) -> None:
         enrolled(fleet.register(recipe.identity))
     mixed = msgspec.structs.replace(one.identity, mac_address=other.identity.mac_address)
     assert fleet.register(mixed) == refusal("refused", "identifier_mismatch")
+
+
+def test_device_whose_recipe_was_deleted_or_changed_is_known_all_the_same(fleet: Fleet) -> None:
+    recipe = fleet.recipe(somebody(), on_repeat="reject")
+    device = enrolled(fleet.register(recipe.identity))
+    fleet.patch(recipe, on_repeat="reset", device_name="Foyer")
+    assert enrolled(fleet.register(recipe.identity)).settings.name == "Foyer"
+    fleet.write(actions.delete, fleet.here, recipe.uid, None)
+    fleet.forget()
+    answer = fleet.register(recipe.identity, code="ANY-CODE-77")
+    assert (enrolled(answer).uid, answer.token) == (device.uid, None)
+    assert fleet.told() == []
 
 
 # -- claim codes ----------------------------------------------------------------------------------------------------
@@ -480,6 +496,18 @@ def test_lost_token_is_replaced_for_a_new_claim_code_once(fleet: Fleet) -> None:
     assert not works(fleet, enrolled(first), first.token)
     assert fleet.register(recipe.identity, code="NEW-CODE-1").token is None
     assert fleet.told() == []
+
+
+def test_token_is_not_taken_over_by_guessing_the_new_claim_code(fleet: Fleet) -> None:
+    recipe, stranger = fleet.recipe(somebody()), fleet.caller()
+    first = fleet.register(recipe.identity)
+    new = hash_code(SEALER, recipe.uid, "NEW-CODE-1")
+    fleet.write(actions.set_claim_code, fleet.here, recipe.uid, None, new, None)
+    for guess in range(claims.MOST_TRIES):
+        assert fleet.register(recipe.identity, stranger, f"GUESS-{guess:04}").reason == "claim_code_wrong"
+    assert fleet.register(recipe.identity, stranger, "NEW-CODE-1").reason == "claim_code_wrong"
+    assert works(fleet, enrolled(first), first.token)
+    assert fleet.register(recipe.identity, code="NEW-CODE-1").token is not None
 
 
 def test_token_ends_with_deprovisioning_and_a_new_enrolment_has_a_new_one(fleet: Fleet) -> None:

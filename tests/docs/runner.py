@@ -30,7 +30,7 @@ make() {{ command make --no-print-directory --dry-run --directory '{ROOT}' "$@";
 """
 
 _VOLATILE = (
-    (r"hg_(?:[A-Za-z0-9_-]+|\.\.\.)", "<token>"),
+    (r"hgd?_(?:[A-Za-z0-9_-]+|\.\.\.)", "<token>"),
     (r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<uuid>"),
     (r"\b[0-9a-f]{32}\b", "<uid>"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", "<time>"),

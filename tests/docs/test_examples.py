@@ -22,6 +22,9 @@ ON_A_SERVER = [
     "docs/log-format.md",
     "docs/how-to/cloudevents.md",
     "docs/how-to/permissions.md",
+    "docs/how-to/provision-a-fleet.md",
+    "docs/how-to/report-from-devices.md",
+    "docs/how-to/longer-work.md",
 ]
 
 

@@ -69,7 +69,7 @@ def desk(api: Api) -> Desk:
 
 # -- bodies ---------------------------------------------------------------------------------------------------------
 
-WITH_BODY = [(route.method, route.path) for route in ROUTES.all if route.body is not None]
+WITH_BODY = [(route.method, route.path) for route in ROUTES.all if route.body is not None and not route.streams]
 
 BAD_JSON: dict[str, tuple[bytes, str, str]] = {
     "nothing": (b"", "", "json"),
@@ -474,7 +474,7 @@ def test_method_that_a_path_does_not_know_is_refused_naming_those_it_knows(desk:
 @pytest.mark.parametrize("value", ["", " ", "x" * 256, "\x01", "a\tb", "a\x7f", "ä"])
 def test_idempotency_key_is_refused_when_it_is_no_key(desk: Desk, value: str) -> None:
     for route in ROUTES.all:
-        if route.idempotent_by_key:
+        if route.idempotent_by_key and not route.streams:
             body = json.dumps(GOOD[route.path]).encode()
             answer = desk.refused(
                 "POST", desk.path(route.path), body, [("content-type", JSON), ("idempotency-key", value)]
@@ -490,6 +490,11 @@ GOOD: dict[str, dict[str, Any]] = {
     "/v1/accounts/{uid}/grants": {"grant": "viewer"},
     "/v1/keys": {"name": "n", "grants": [{"grant": "viewer"}]},
     "/v1/keys/{uid}/grants": {"grant": "viewer"},
+    "/v1/tags": {"name": "n"},
+    "/v1/locations": {"name": "n"},
+    "/v1/policies": {"name": "n"},
+    "/v1/devices": {"brand": "b", "serialNumber": "s"},
+    "/v1/provisioning-recipes": {"brand": "b", "serialNumber": "s"},
 }
 """A body that each route accepts."""
 

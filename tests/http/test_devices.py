@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -342,6 +343,7 @@ OVER_LONG = "x" * 300
         ({"serialNumber": "SN\u00002"}, ("/serialNumber", "control-characters")),
         ({"model": "QM\t55"}, ("/model", "control-characters")),
         ({"metadata": {"note": "x" * 16_384}}, ("/metadata", "max-length")),
+        ({"metadata": {"deep": json.loads("[" * 64 + "]" * 64)}}, ("/metadata", "nesting")),
         ({"tagUids": ["door"]}, ("/tagUids/0", "uid")),
         ({"policyUid": "door"}, ("/policyUid", "uid")),
         ({"tagUids": [NOBODY]}, ("/tagUids/0", "unknown-tag")),

@@ -189,7 +189,8 @@ def test_deep_document_is_kept_whole_or_refused(desk: Desk, path: str, field: st
         assert desk.raw("PATCH", item, b'{"%b":%b}' % (field.encode(), empty)).status == 200
         assert len(desk.api.log(desk.tenant, "&eventCode=2310&eventCode=2320")) == 1
     else:
-        assert answer.faults() == [("", "nesting")]
+        # What the JSON reader itself cannot follow is refused before anybody knows which field it is in.
+        assert answer.faults() in ([("", "nesting")], [(f"/{field}", "nesting")])
 
 
 def test_parent_that_is_unknown_here_is_refused_whoever_has_it(desk: Desk) -> None:

@@ -232,3 +232,45 @@ def test_revoked_key_stops_working_at_once_here_and_soon_at_the_other_process(pa
     while (status := pair[1].request("GET", "/v1/events", key=made["token"], query=query).status) == 200:
         assert time.monotonic() < deadline, "the key still works"
     assert status == 401
+
+
+def devices_added(server: Server, tenants: list[str]) -> list[str]:
+    """Return the devices that were ever enrolled in these organizations."""
+    found = [events_of(server, {"tenantUid": tenant, "type": "Device.Added", "limit": 1000}) for tenant in tenants]
+    return [event["targetEntityId"] for events in found for event in events]
+
+
+def test_device_that_both_register_at_once_is_enrolled_once(pair: tuple[Server, Server]) -> None:
+    tenant = make_tenant(pair[0], company_of(pair[0]), "one-fleet")
+    query: dict[str, Any] = {"query": {"tenantUid": tenant}}
+    for turn in range(10):
+        who = {"brand": "Samsung", "serialNumber": f"ONE-{turn}"}
+        assert pair[0].request("POST", "/v1/provisioning-recipes", body=who, **query).status == 201
+        answers = at_once(pair, [("POST", "/v1/devices/register", {"body": who, **query})] * 6)
+        assert statuses(answers) == [200] * 5 + [201], [answer.body for answer in answers]
+        assert {answer.json["result"] for answer in answers} == {"applied"}
+        assert sum(answer.json["token"] is not None for answer in answers) == 1
+        (device,) = {answer.json["deviceIdentityHash"] for answer in answers}
+        assert devices_added(pair[1], [tenant]).count(device) == 1
+        assert len(devices_added(pair[1], [tenant])) == turn + 1
+
+
+def test_device_that_two_organizations_register_at_once_becomes_one_ones(pair: tuple[Server, Server]) -> None:
+    company = company_of(pair[0])
+    tenants = [make_tenant(pair[0], company, name) for name in ("rival-one", "rival-two")]
+    for turn in range(10):
+        who = {"brand": "Samsung", "serialNumber": f"TWO-{turn}", "macAddress": f"02:00:00:00:01:{turn:02X}"}
+        for tenant in tenants:
+            made = pair[0].request("POST", "/v1/provisioning-recipes", query={"tenantUid": tenant}, body=who)
+            assert made.status == 201, made.body
+        calls = [{"query": {"tenantUid": tenants[n // 2 % 2]}, "body": who} for n in range(8)]
+        answers = at_once(pair, [("POST", "/v1/devices/register", call) for call in calls])
+        assert statuses(answers) == [200] * 7 + [201], [answer.body for answer in answers]
+        winner = next(answer.json["organizationUid"] for answer in answers if answer.status == 201)
+        for call, answer in zip(calls, answers, strict=True):
+            won = call["query"]["tenantUid"] == winner
+            assert answer.json["result"] == ("applied" if won else "noRecipe")
+            assert (answer.json["reason"], answer.json["organizationUid"]) == (
+                (None, winner) if won else ("no_recipe", None)
+            )
+        assert len(devices_added(pair[1], tenants)) == turn + 1
