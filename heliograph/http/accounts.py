@@ -280,7 +280,9 @@ async def _add_grant(request: Request, holder: Holder) -> Response:
         body = _encode(_grant_body(actions.add_grant(tx, caller, scope, holder, uid, wish)))
         return body, body
 
-    return await change(request, scope, act, on)
+    response = await change(request, scope, act, on)
+    request.services.rights_changed()
+    return response
 
 
 async def _granted_on(request: Request, permission: str, wish: GrantWish) -> list[Scope]:

@@ -75,7 +75,8 @@ async def register_device(request: Request) -> Response:
         step = partial(register, caller=request.caller, wish=wish, tenant_uid=tenant_uid, found=found)
         outcome = await services.write(step, found.tenants)
         if not isinstance(outcome, OutOfDate):
-            if outcome.token is not None:
+            # A token in place of another one ends that one.
+            if outcome.token is not None and not outcome.fresh:
                 services.rights_changed()
             return json_response(201 if outcome.fresh else 200, _body_of(outcome))
     raise Unavailable("Too much changes around this device; try again.")

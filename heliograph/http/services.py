@@ -196,5 +196,4 @@ async def change(
     identity = request_identity(request)
     tenants = [scope.tenant_id, *(other.tenant_id for other in others)]
     fresh, body = await request.services.write(partial(once, scope=scope, identity=identity, act=act), tenants)
-    request.services.rights_changed()
     return Response(201 if fresh else 200, body)
