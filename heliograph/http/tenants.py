@@ -82,7 +82,10 @@ async def create_tenant(request: Request) -> Response:
         body = _encode(body_of(actions.create_tenant(tx, scope, new.kind, new.name, new.short_name)))
         return body, body
 
-    return await change(request, scope, act)
+    response = await change(request, scope, act)
+    # A subtree that somebody may read has grown.
+    request.services.rights_changed()
+    return response
 
 
 async def list_tenants(request: Request) -> Response:
