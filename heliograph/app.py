@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from heliograph import publish
+from heliograph.access_codes.forgetting import FORGETTING
+from heliograph.access_codes.reporting import report_kind
 from heliograph.clock import MICROSECONDS, Clock
 from heliograph.errors import CannotStart
 from heliograph.eventlog.follower import IndexFollower
@@ -106,7 +108,7 @@ class Platform:
 
 def _job_kinds(settings: Settings, sealer: Sealer) -> tuple[JobKind, ...]:
     """Return every kind of longer work that this platform does."""
-    return DETACHING, import_kind(parse_demands(settings.brand_demands), sealer)
+    return DETACHING, FORGETTING, import_kind(parse_demands(settings.brand_demands), sealer), report_kind(sealer)
 
 
 SILENCE_ROUND_SECONDS = 10.0

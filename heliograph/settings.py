@@ -88,6 +88,10 @@ class Settings:
     batch_bytes: int = _setting(8 * 1024 * 1024, "bytes", "Largest batch of events, as sent.", _between(1024, 2**30))
     batch_events: int = _setting(1000, "events", "Most events in one batch.", _between(1, 10_000))
     import_bytes: int = _setting(64 * 1024 * 1024, "bytes", "Largest file to import, as sent.", _between(1024, 2**36))
+    report_bytes: int = _setting(
+        32 * 1024 * 1024, "bytes", "Largest report of a lock's access codes, as sent.", _between(1024, 2**30)
+    )
+    report_codes: int = _setting(100_000, "codes", "Most access codes in one report.", _between(1, 100_000))
     request_bytes: int = _setting(1024 * 1024, "bytes", "Largest body of any other request.", _between(1024, 2**30))
     header_bytes: int = _setting(32 * 1024, "bytes", "Largest header block.", _between(4096, 2**20))
     header_count: int = _setting(100, "headers", "Most headers of one request.", _between(10, 1000))

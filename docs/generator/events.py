@@ -12,9 +12,11 @@ from docs.generator.meanings import meaning_of
 from docs.generator.schema import Reader
 from docs.generator.source import used_names
 from heliograph.access_codes import events as access_codes
+from heliograph.access_codes import managed_events as managed_access_codes
 from heliograph.catalog import events as catalog
 from heliograph.catalog.definition import Catalog, EventDefinition
 from heliograph.catalog.system import SYSTEM
+from heliograph.connected_accounts import events as connected_accounts
 from heliograph.devices import events as devices
 from heliograph.eventlog import events as eventlog
 from heliograph.jobs import events as jobs
@@ -31,10 +33,12 @@ _SECTIONS: tuple[tuple[str, ModuleType], ...] = (
     ("Event types", catalog),
     ("Longer work", jobs),
     ("Tags, locations and policies", references),
+    ("Connected accounts", connected_accounts),
     ("Devices", devices),
     ("What devices say of themselves", presence),
     ("Provisioning recipes", provisioning),
-    ("Access codes", access_codes),
+    ("Access codes: managed", managed_access_codes),
+    ("Access codes: unmanaged", access_codes),
 )
 _ID = "0197b3d1-5275-78a1-b2c3-d4e5f6071829"
 

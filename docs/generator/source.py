@@ -27,7 +27,7 @@ def used_names() -> frozenset[str]:
     """Return every upper-case name that modules other than the catalogue's own use."""
     found: set[str] = set()
     for path, tree in modules():
-        if path.endswith("/events.py") and not path.startswith(("http/", "cli/")):
+        if path.endswith(("/events.py", "_events.py")) and not path.startswith(("http/", "cli/")):
             continue
         for node in ast.walk(tree):
             name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""

@@ -1,26 +1,28 @@
-"""What the log says about unmanaged access codes; the shapes are those of Seam's public event reference."""
+"""What the log says about unmanaged access codes; the shapes are those of Seam's public event reference.
+
+What all events of access codes share is here too; those of managed ones are in `managed_events`.
+"""
 
 from __future__ import annotations
 
 from typing import Literal
 
 from heliograph.catalog.definition import Body, EventDefinition, MillisecondTime, UuidText
-
-Metadata = dict[str, str | bool]
-"""Custom metadata of a device or a connected account; empty when none was given."""
+from heliograph.connected_accounts.conditions import ErrorItem, WarningItem
+from heliograph.connected_accounts.model import CustomMetadata
 
 
 # Every field is required. The reference marks none as optional; it only says that each metadata object is
 # present when the id beside it is. `device_id` is always there, because a code is on a device, and so is
 # `connected_account_id`, because a report for a device without one is refused. Hence both objects are too.
-class UnmanagedAccessCodeBody(Body, frozen=True, kw_only=True):
-    """The fields that all four events share, in the documented order."""
+class AccessCodeBody(Body, frozen=True, kw_only=True):
+    """The fields that the events of all access codes share, in the documented order."""
 
     access_code_id: UuidText
-    connected_account_custom_metadata: Metadata
+    connected_account_custom_metadata: CustomMetadata
     connected_account_id: UuidText
     created_at: MillisecondTime
-    device_custom_metadata: Metadata
+    device_custom_metadata: CustomMetadata
     device_id: UuidText
     event_id: UuidText
     event_type: str
@@ -28,42 +30,26 @@ class UnmanagedAccessCodeBody(Body, frozen=True, kw_only=True):
     workspace_id: UuidText
 
 
-class UnmanagedCreated(UnmanagedAccessCodeBody, frozen=True, kw_only=True):
+class UnmanagedCreated(AccessCodeBody, frozen=True, kw_only=True):
     """Body of `access_code.unmanaged.created`."""
 
     event_type: Literal["access_code.unmanaged.created"]
 
 
-class UnmanagedRemoved(UnmanagedAccessCodeBody, frozen=True, kw_only=True):
+class UnmanagedRemoved(AccessCodeBody, frozen=True, kw_only=True):
     """Body of `access_code.unmanaged.removed`."""
 
     event_type: Literal["access_code.unmanaged.removed"]
 
 
-class UnmanagedConverted(UnmanagedAccessCodeBody, frozen=True, kw_only=True):
+class UnmanagedConverted(AccessCodeBody, frozen=True, kw_only=True):
     """Body of `access_code.unmanaged.converted_to_managed`."""
 
     event_type: Literal["access_code.unmanaged.converted_to_managed"]
 
 
-class ErrorItem(Body, frozen=True, kw_only=True):
-    """Something that is wrong with an access code, a connected account or a device."""
-
-    created_at: MillisecondTime
-    error_code: str
-    message: str
-
-
-class WarningItem(Body, frozen=True, kw_only=True):
-    """Something to look at on an access code, a connected account or a device."""
-
-    created_at: MillisecondTime
-    message: str
-    warning_code: str
-
-
-class UnmanagedConversionFailed(UnmanagedAccessCodeBody, frozen=True, kw_only=True):
-    """Body of `access_code.unmanaged.failed_to_convert_to_managed`; the arrays may be empty."""
+class FailureBody(AccessCodeBody, frozen=True, kw_only=True):
+    """The fields of an event that tells of a failure; as documented, each array may be empty, even all of them."""
 
     access_code_errors: tuple[ErrorItem, ...]
     access_code_warnings: tuple[WarningItem, ...]
@@ -71,6 +57,11 @@ class UnmanagedConversionFailed(UnmanagedAccessCodeBody, frozen=True, kw_only=Tr
     connected_account_warnings: tuple[WarningItem, ...]
     device_errors: tuple[ErrorItem, ...]
     device_warnings: tuple[WarningItem, ...]
+
+
+class UnmanagedConversionFailed(FailureBody, frozen=True, kw_only=True):
+    """Body of `access_code.unmanaged.failed_to_convert_to_managed`."""
+
     event_type: Literal["access_code.unmanaged.failed_to_convert_to_managed"]
 
 
@@ -78,8 +69,8 @@ _ACCESS_CODE = "0197b3a4-10c2-7d3e-8f40-5162738495a6"
 _ACCOUNT = "0197b39f-77a0-7b1c-9d2e-3f4051627384"
 _DEVICE = "0197b3a0-4fe1-7c2d-8e3f-405162738495"
 _WORKSPACE = "0197a1c2-d3e4-7f50-8192-a3b4c5d6e7f8"
-_ACCOUNT_METADATA: Metadata = {"region": "north"}
-_DEVICE_METADATA: Metadata = {"door": "B2-17", "guests": True}
+_ACCOUNT_METADATA: CustomMetadata = {"region": "north"}
+_DEVICE_METADATA: CustomMetadata = {"door": "B2-17", "guests": True}
 
 UNMANAGED_CREATED = EventDefinition(
     type="access_code.unmanaged.created",

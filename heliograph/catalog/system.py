@@ -1,13 +1,15 @@
 """The platform's own event types, of all features together.
 
-It imports nothing but the features' pure `events` modules, so it may be imported wherever those may.
+It imports nothing but the features' pure modules of events, so it may be imported wherever those may.
 """
 
 from __future__ import annotations
 
 from heliograph.access_codes import events as access_codes
+from heliograph.access_codes import managed_events as managed_access_codes
 from heliograph.catalog import events as catalog
 from heliograph.catalog.definition import Catalog
+from heliograph.connected_accounts import events as connected_accounts
 from heliograph.devices import events as devices
 from heliograph.eventlog import events as eventlog
 from heliograph.jobs import events as jobs
@@ -22,8 +24,10 @@ SYSTEM = Catalog(
     + catalog.EVENTS
     + jobs.EVENTS
     + references.EVENTS
+    + connected_accounts.EVENTS
     + devices.EVENTS
     + presence.EVENTS
     + provisioning.EVENTS
     + access_codes.EVENTS
+    + managed_access_codes.EVENTS
 )

@@ -9,13 +9,13 @@ from msgspec import UNSET, UnsetType
 
 from heliograph import publish
 from heliograph.catalog.definition import EventDefinition
+from heliograph.connected_accounts import actions as connected_accounts
 from heliograph.devices import bodies, events, store
-from heliograph.devices.model import Device, DeviceFilter, Identity, Settings, check_metadata
+from heliograph.devices.model import Attachment, Device, DeviceFilter, Identity, Settings, check_metadata
 from heliograph.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from heliograph.ids import Secret, as_hex, new_uid
 from heliograph.presence import actions as presence
 from heliograph.references import actions as references
-from heliograph.references.model import Kind
 from heliograph.storage.engine import Transaction
 from heliograph.tenancy import device_tokens
 from heliograph.tenancy.access import require_organization
@@ -34,6 +34,7 @@ class SettingsPatch(msgspec.Struct, frozen=True, kw_only=True):
     tag_uids: tuple[bytes, ...] | UnsetType = UNSET
     policy_uid: bytes | UnsetType | None = UNSET
     location_uid: bytes | UnsetType | None = UNSET
+    connected_account_uid: bytes | UnsetType | None = UNSET
     metadata: dict[str, Any] | UnsetType = UNSET
 
     def onto(self, settings: Settings) -> Settings:
@@ -122,13 +123,15 @@ def create(tx: Transaction, scope: Scope, identity: Identity, settings: Settings
     """Enrol a device by hand, and return it with its token.
 
     Raises:
-        Invalid: when a tag, policy or location is not one of the organization's, or the metadata is too large.
+        Invalid: when a tag, policy, location or connected account is not one of the organization's, or the metadata is
+            too large.
         Conflict: when the tenant is a company, or one of the identifiers is enrolled already; the device that has it
             is named only when it is the organization's own.
     """
     require_organization(scope)
     check_metadata(settings.metadata)
     references.require(tx, scope, settings)
+    connected_accounts.require(tx, scope, settings.connected_account_uid)
     device = enrol(tx, scope, identity, settings)
     if device is None:
         raise _taken(tx, scope, identity)
@@ -189,7 +192,8 @@ def update(tx: Transaction, scope: Scope, uid: bytes, version: int | None, patch
     Raises:
         NotFound, PreconditionFailed: as for every change of a resource.
         Conflict: when the device is not enrolled.
-        Invalid: when a new tag, policy or location is not one of the organization's, or the metadata is too large.
+        Invalid: when a new tag, policy, location or connected account is not one of the organization's, or the
+            metadata is too large.
     """
     device = get(tx, scope, uid)
     _require_version(version, device)
@@ -199,6 +203,7 @@ def update(tx: Transaction, scope: Scope, uid: bytes, version: int | None, patch
     new = patch.onto(Settings())
     check_metadata(new.metadata)
     references.require(tx, scope, new)
+    connected_accounts.require(tx, scope, new.connected_account_uid)
     return reset(tx, scope, device, patch.onto(device.settings))
 
 
@@ -213,8 +218,11 @@ def reset(tx: Transaction, scope: Scope, device: Device, settings: Settings) -> 
     return after
 
 
-def detach(tx: Transaction, scope: Scope, kind: Kind, uid: bytes, limit: int) -> bool:
-    """Take a tag, policy or location that was deleted from at most `limit` devices; tell whether more have it."""
+def detach(tx: Transaction, scope: Scope, kind: Attachment, uid: bytes, limit: int) -> bool:
+    """Take a tag, policy, location or connected account that was deleted from at most `limit` devices.
+
+    Tells whether more have it.
+    """
     found = store.referring(tx, scope, kind, uid, limit + 1)
     devices = found[:limit]
     if devices:
@@ -223,7 +231,7 @@ def detach(tx: Transaction, scope: Scope, kind: Kind, uid: bytes, limit: int) ->
     return len(found) > limit
 
 
-def _detached(device: Device, kind: Kind, uid: bytes) -> publish.Occurrence:
+def _detached(device: Device, kind: Attachment, uid: bytes) -> publish.Occurrence:
     if kind == "tag":
         left = tuple(tag for tag in device.settings.tag_uids if tag != uid)
         settings = msgspec.structs.replace(device.settings, tag_uids=left)
@@ -276,7 +284,8 @@ def delete(tx: Transaction, scope: Scope, uid: bytes, version: int | None) -> No
 def move(tx: Transaction, scope: Scope, to: Scope, uid: bytes, version: int | None) -> tuple[Device, Secret]:
     """Give a device to another organization of the same company, and return it as it is there, with a new token.
 
-    It keeps its uid, name and metadata; tags, policy and location stay behind, as does what a claim code had proved.
+    It keeps its uid, name and metadata; tags, policy, location and connected account stay behind, as does what a claim
+    code had proved.
 
     Raises:
         NotFound, PreconditionFailed: as for every change of a resource.

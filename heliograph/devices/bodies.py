@@ -31,6 +31,7 @@ def added(device: Device) -> events.DeviceAdded:
         tag_uids=_hexes(settings.tag_uids),
         policy_uid=_hex(settings.policy_uid),
         location_uid=_hex(settings.location_uid),
+        connected_account_uid=_hex(settings.connected_account_uid),
         metadata=settings.metadata,
         recipe_uid=_hex(device.recipe_uid),
     )
@@ -53,6 +54,7 @@ def updated(before: Device, after: Device) -> events.DeviceUpdated:
         tag_uids=tags,
         policy_uid=_reference_change(old.policy_uid, new.policy_uid),
         location_uid=_reference_change(old.location_uid, new.location_uid),
+        connected_account_uid=_reference_change(old.connected_account_uid, new.connected_account_uid),
         metadata=metadata,
     )
     return events.DeviceUpdated(uid=as_hex(before.uid), changes=changes)

@@ -28,6 +28,7 @@ class DeviceAdded(CamelBody, frozen=True, kw_only=True):
     tag_uids: tuple[HexUid, ...]
     policy_uid: HexUid | UnsetType = UNSET
     location_uid: HexUid | UnsetType = UNSET
+    connected_account_uid: HexUid | UnsetType = UNSET
     metadata: dict[str, Any]
     recipe_uid: HexUid | UnsetType = UNSET
 
@@ -37,7 +38,7 @@ class DeviceNameChange(OptionalChange[str], frozen=True, kw_only=True):
 
 
 class ReferenceChange(OptionalChange[HexUid], frozen=True, kw_only=True):
-    """The policy or location before and after; left out on the side where the device has none."""
+    """The policy, location or connected account before and after; left out on the side where the device has none."""
 
 
 class TagsChange(Change[tuple[HexUid, ...]], frozen=True, kw_only=True):
@@ -55,6 +56,7 @@ class DeviceChanges(CamelBody, frozen=True, kw_only=True):
     tag_uids: TagsChange | UnsetType = UNSET
     policy_uid: ReferenceChange | UnsetType = UNSET
     location_uid: ReferenceChange | UnsetType = UNSET
+    connected_account_uid: ReferenceChange | UnsetType = UNSET
     metadata: MetadataChange | UnsetType = UNSET
 
 
@@ -102,6 +104,7 @@ _DEVICE = "0197a1d4c9da7e4f8a5b6c7d8e9fa0b1"
 _TAG = "0197a1c9e1f27c3ab4d5e6f708192a3b"
 _POLICY = "0197a1ca1b247e5ca6f708192a3b4c5d"
 _LOCATION = "0197a1ca02137d4b95e6f708192a3b4c"
+_ACCOUNT = "0197b39f77a07b1c9d2e3f4051627384"
 _VERIFICATION = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
 _OWNER = Owner(
     ownership_type="organization",
@@ -126,6 +129,7 @@ DEVICE_ADDED = EventDefinition(
         tag_uids=(_TAG,),
         policy_uid=_POLICY,
         location_uid=_LOCATION,
+        connected_account_uid=_ACCOUNT,
         metadata={"floor": 0},
         recipe_uid="0197a1d0b7c87a2d9f3e5b6c7d8e9fa0",
     ),
@@ -146,10 +150,11 @@ DEVICE_UPDATED = EventDefinition(
             tag_uids=TagsChange(from_=(), to=(_TAG,)),
             policy_uid=ReferenceChange(from_=_POLICY),
             location_uid=ReferenceChange(to=_LOCATION),
+            connected_account_uid=ReferenceChange(to=_ACCOUNT),
             metadata=MetadataChange(from_={}, to={"floor": 0}),
         ),
     ),
-    meaning="The name, tags, policy, location or metadata of a device changed.",
+    meaning="The name, tags, policy, location, connected account or metadata of a device changed.",
 )
 
 DEVICE_REMOVED = EventDefinition(

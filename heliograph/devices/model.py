@@ -12,6 +12,9 @@ from heliograph.errors import Fault, Invalid
 State = Literal["enrolled", "waiting", "deprovisioned"]
 """`waiting`: seen, but its recipe could not be applied; `deprovisioned`: it belonged here and no longer does."""
 
+Attachment = Literal["tag", "policy", "location", "connected_account"]
+"""What devices refer to; when one is removed, they lose it."""
+
 LONGEST_WORD = 100
 """Characters of a brand or model."""
 
@@ -61,12 +64,16 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a device is given: its name, tags, policy, location and free metadata."""
+    """What a device is given: its name, tags, policy, location and free metadata, and whose account it belongs to.
+
+    Recipes have settings too, but none of them names a connected account.
+    """
 
     name: str | None = None
     tag_uids: tuple[bytes, ...] = ()
     policy_uid: bytes | None = None
     location_uid: bytes | None = None
+    connected_account_uid: bytes | None = None
     metadata: dict[str, Any] = {}
 
 
@@ -123,6 +130,7 @@ class DeviceFilter(msgspec.Struct, frozen=True, kw_only=True):
     nested_tags: bool = False
     location_uids: tuple[bytes, ...] = ()
     policy_uids: tuple[bytes, ...] = ()
+    connected_account_uids: tuple[bytes, ...] = ()
     states: tuple[State, ...] = ()
     connected: bool | None = None
     brands: tuple[str, ...] = ()

@@ -7,8 +7,7 @@ from typing import Any
 
 import msgspec
 
-from heliograph.devices.model import Condition, Device, DeviceFilter, Identity, Presence, Settings, fold
-from heliograph.references.model import Kind
+from heliograph.devices.model import Attachment, Condition, Device, DeviceFilter, Identity, Presence, Settings, fold
 from heliograph.storage.engine import Row, Table, Transaction
 from heliograph.tenancy.model import Scope
 
@@ -17,6 +16,7 @@ _DEVICE_TAG = Table("device_tag", {"tenant_id": "bigint", "device_uid": "bytes",
 _DEVICE = (
     "select d.uid, d.state, d.brand, d.model, d.serial_number, d.mac_address, d.name, d.policy_uid, d.location_uid,"
     " d.metadata, d.recipe_uid, d.verification_hash, d.enrolled_at, d.created_at, d.updated_at, d.version,"
+    " d.connected_account_uid,"
     " p.last_seen_at, p.connection_uid, p.session, p.connected_at, p.battery_level, p.errors, p.warnings"
     " from device d left join device_presence p on p.tenant_id = d.tenant_id and p.device_uid = d.uid"
 )
@@ -67,9 +67,11 @@ def insert_device(tx: Transaction, scope: Scope, device: Device) -> None:
     """Add a device to the scope's organization."""
     tx.run(
         "insert into device (tenant_id, uid, state, brand, brand_key, model, serial_number, serial_key, mac_address,"
-        " name, name_key, policy_uid, location_uid, metadata, recipe_uid, verification_hash, enrolled_at, created_at,"
+        " name, name_key, policy_uid, location_uid, connected_account_uid, metadata, recipe_uid, verification_hash,"
+        " enrolled_at, created_at,"
         " updated_at, version) values (:tenant_id, :uid, :state, :brand, :brand_key, :model, :serial_number,"
-        " :serial_key, :mac_address, :name, :name_key, :policy_uid, :location_uid, :metadata, :recipe_uid,"
+        " :serial_key, :mac_address, :name, :name_key, :policy_uid, :location_uid, :connected_account_uid, :metadata,"
+        " :recipe_uid,"
         " :verification_hash, :enrolled_at, :created_at, :updated_at, :version)",
         tenant_id=scope.tenant_id, created_at=device.created_at, **_changeable(device),
     )  # fmt: skip
@@ -81,7 +83,8 @@ def update_device(tx: Transaction, scope: Scope, before: Device, after: Device) 
     tx.run(
         "update device set state = :state, brand = :brand, brand_key = :brand_key, model = :model,"
         " serial_number = :serial_number, serial_key = :serial_key, mac_address = :mac_address, name = :name,"
-        " name_key = :name_key, policy_uid = :policy_uid, location_uid = :location_uid, metadata = :metadata,"
+        " name_key = :name_key, policy_uid = :policy_uid, location_uid = :location_uid,"
+        " connected_account_uid = :connected_account_uid, metadata = :metadata,"
         " recipe_uid = :recipe_uid, verification_hash = :verification_hash, enrolled_at = :enrolled_at,"
         " updated_at = :updated_at, version = :version where tenant_id = :tenant_id and uid = :uid",
         tenant_id=scope.tenant_id, **_changeable(after),
@@ -113,18 +116,19 @@ def list_devices(tx: Transaction, scope: Scope, wanted: DeviceFilter, after: byt
     return _devices(tx, scope, rows)
 
 
-def referring(tx: Transaction, scope: Scope, kind: Kind, uid: bytes, limit: int) -> list[Device]:
-    """Read devices that have the tag, policy or location, in the order of their uids."""
+def referring(tx: Transaction, scope: Scope, kind: Attachment, uid: bytes, limit: int) -> list[Device]:
+    """Read devices that have the tag, policy, location or connected account, in the order of their uids."""
     wanted = {
         "tag": DeviceFilter(tag_uids=(uid,)),
         "policy": DeviceFilter(policy_uids=(uid,)),
         "location": DeviceFilter(location_uids=(uid,)),
+        "connected_account": DeviceFilter(connected_account_uids=(uid,)),
     }[kind]
     return list_devices(tx, scope, wanted, b"", limit)
 
 
-def detach(tx: Transaction, scope: Scope, kind: Kind, uid: bytes, devices: Collection[bytes]) -> None:
-    """Take a tag, policy or location from devices that have it; their versions rise."""
+def detach(tx: Transaction, scope: Scope, kind: Attachment, uid: bytes, devices: Collection[bytes]) -> None:
+    """Take a tag, policy, location or connected account from devices that have it; their versions rise."""
     names, values = _listed("d", devices)
     cleared = "" if kind == "tag" else f", {kind}_uid = null"
     tx.run(
@@ -155,6 +159,7 @@ def _changeable(device: Device) -> dict[str, Any]:
         "name_key": None if settings.name is None else fold(settings.name),
         "policy_uid": settings.policy_uid,
         "location_uid": settings.location_uid,
+        "connected_account_uid": settings.connected_account_uid,
         "metadata": _encode(settings.metadata),
         "recipe_uid": device.recipe_uid,
         "verification_hash": device.verification_hash,
@@ -184,6 +189,7 @@ def _conditions_of(wanted: DeviceFilter) -> tuple[list[str], dict[str, Any]]:
     for column, several in (
         ("policy_uid", wanted.policy_uids),
         ("location_uid", wanted.location_uids),
+        ("connected_account_uid", wanted.connected_account_uids),
         ("state", wanted.states),
         ("brand_key", [fold(brand) for brand in wanted.brands]),
     ):
@@ -240,9 +246,14 @@ def _device(row: Row, tag_uids: tuple[bytes, ...]) -> Device:
         state=row[1],
         identity=Identity(brand=row[2], model=row[3], serial_number=row[4], mac_address=row[5]),
         settings=Settings(
-            name=row[6], tag_uids=tag_uids, policy_uid=row[7], location_uid=row[8], metadata=_metadata(row[9])
+            name=row[6],
+            tag_uids=tag_uids,
+            policy_uid=row[7],
+            location_uid=row[8],
+            connected_account_uid=row[16],
+            metadata=_metadata(row[9]),
         ),
-        presence=None if row[16] is None else _presence(row[16:]),
+        presence=None if row[17] is None else _presence(row[17:]),
         recipe_uid=row[10],
         verification_hash=row[11],
         enrolled_at=row[12],

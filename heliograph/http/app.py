@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from heliograph.eventlog.submission import NewEvent
 from heliograph.http import accounts, event_types, events, health, ingest, tenants
+from heliograph.http.access_code_routes import ACCESS_CODES
+from heliograph.http.connected_account_routes import CONNECTED_ACCOUNTS
 from heliograph.http.device_routes import DEVICES
 from heliograph.http.edge import no_such_path, wrong_method
 from heliograph.http.events import EventQueryString, EventsQuery
@@ -226,8 +228,11 @@ PLATFORM = (
 )  # fmt: skip
 
 ROUTES = Routes(
-    (*EVENTS, *TYPES, *REFERENCES, *DEVICES, *REPORTS, *RECIPES, *JOBS, *TENANTS, *ACCOUNTS, *KEYS, *PLATFORM),
+    (
+        *EVENTS, *TYPES, *REFERENCES, *CONNECTED_ACCOUNTS, *DEVICES, *REPORTS, *ACCESS_CODES, *RECIPES, *JOBS,
+        *TENANTS, *ACCOUNTS, *KEYS, *PLATFORM,
+    ),
     no_such_path,
     wrong_method,
-)
+)  # fmt: skip
 """All routes of the API."""

@@ -52,8 +52,8 @@ DEVICES = (
         method="POST", path="/v1/devices/{uid}/deprovision", handler=devices.deprovision_device,
         permission=devices.UPDATE, tag="devices", summary="Deprovision a device",
         description=(
-            "Returns the device to nobody: its connection and token end, its name, tags, policy and location are"
-            " removed, and whoever has a recipe for it may enrol it. Again, it changes nothing."
+            "Returns the device to nobody: its connection and token end, its name, tags, policy, location and"
+            " connected account are removed, and whoever has a recipe for it may enrol it. Again, it changes nothing."
         ),
         query=TenantQuery, answers={200: devices.DeviceBody}, headers=("If-Match",), example=Example(),
     ),
@@ -62,8 +62,8 @@ DEVICES = (
         tag="devices", summary="Move a device to another organization",
         description=(
             "The other organization belongs to the same company, and the caller needs `create device.tenant` there."
-            " The device keeps uid, name and metadata; tags, policy and location stay behind. Its new token is in"
-            " this answer and never again."
+            " The device keeps uid, name and metadata; tags, policy, location and connected account stay behind. Its"
+            " new token is in this answer and never again."
         ),
         query=TenantQuery, body=devices.DeviceMove, answers={200: devices.NewDeviceBody}, headers=("If-Match",),
     ),

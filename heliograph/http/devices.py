@@ -65,6 +65,7 @@ class NewDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
     tag_uids: TagUids = []
     policy_uid: UidText | None = None
     location_uid: UidText | None = None
+    connected_account_uid: UidText | None = None
     metadata: Metadata = {}
 
 
@@ -75,6 +76,7 @@ class DevicePatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
     tag_uids: TagUids | UnsetType = UNSET
     policy_uid: UidText | UnsetType | None = UNSET
     location_uid: UidText | UnsetType | None = UNSET
+    connected_account_uid: UidText | UnsetType | None = UNSET
     metadata: Metadata | UnsetType = UNSET
 
 
@@ -94,6 +96,7 @@ class DevicesQuery(ListQuery, frozen=True, kw_only=True, rename="camel"):
     nested_tags: bool = False
     location_uid: tuple[UidText, ...] = ()
     policy_uid: tuple[UidText, ...] = ()
+    connected_account_uid: tuple[UidText, ...] = ()
     state: tuple[State, ...] = ()
     connected: bool | None = None
     brand: tuple[str, ...] = ()
@@ -117,6 +120,7 @@ class DeviceBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     tag_uids: list[str]
     policy_uid: str | None
     location_uid: str | None
+    connected_account_uid: str | None
     metadata: dict[str, Any]
     connected: bool
     connected_at: str | None
@@ -171,6 +175,7 @@ def _fields(scope: Scope, device: Device) -> dict[str, Any]:
         "tag_uids": [as_hex(uid) for uid in settings.tag_uids],
         "policy_uid": as_optional_hex(settings.policy_uid),
         "location_uid": as_optional_hex(settings.location_uid),
+        "connected_account_uid": as_optional_hex(settings.connected_account_uid),
         "metadata": settings.metadata,
         "recipe_uid": as_optional_hex(device.recipe_uid),
         "enrolled_at": print_optional_time(device.enrolled_at),
@@ -213,6 +218,9 @@ def _settings(new: NewDevice) -> Settings:
         tag_uids=_tags(new.tag_uids),
         policy_uid=None if new.policy_uid is None else parse_uid(new.policy_uid, "/policyUid"),
         location_uid=None if new.location_uid is None else parse_uid(new.location_uid, "/locationUid"),
+        connected_account_uid=(
+            None if new.connected_account_uid is None else parse_uid(new.connected_account_uid, "/connectedAccountUid")
+        ),
         metadata=new.metadata,
     )
 
@@ -223,6 +231,7 @@ def _patch(patch: DevicePatch) -> actions.SettingsPatch:
         tag_uids=UNSET if patch.tag_uids is UNSET else _tags(patch.tag_uids),
         policy_uid=_optional_uid(patch.policy_uid, "/policyUid"),
         location_uid=_optional_uid(patch.location_uid, "/locationUid"),
+        connected_account_uid=_optional_uid(patch.connected_account_uid, "/connectedAccountUid"),
         metadata=patch.metadata,
     )
 
@@ -241,6 +250,9 @@ def _filter(given: DevicesQuery) -> DeviceFilter:
         nested_tags=given.nested_tags,
         location_uids=tuple(parse_uid(text, "query/locationUid") for text in given.location_uid),
         policy_uids=tuple(parse_uid(text, "query/policyUid") for text in given.policy_uid),
+        connected_account_uids=tuple(
+            parse_uid(text, "query/connectedAccountUid") for text in given.connected_account_uid
+        ),
         states=given.state,
         connected=given.connected,
         brands=given.brand,
@@ -306,11 +318,11 @@ async def show_device(request: Request) -> Response:
 
 
 async def update_device(request: Request) -> Response:
-    """Change a device's name, tags, policy, location or metadata."""
+    """Change a device's name, tags, policy, location, connected account or metadata."""
     scope = await _scope(request, UPDATE)
     uid, version = _uid(request), wanted_version(request)
     patch = _patch(request.json(DevicePatch))
-    step = partial(actions.update, scope=scope, uid=uid, version=version, patch=patch)
+    step = partial(releasing.update, scope=scope, uid=uid, version=version, patch=patch)
     return _response(scope, await request.services.write(step, [scope.tenant_id]))
 
 

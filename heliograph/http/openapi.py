@@ -151,7 +151,7 @@ def _operation(route: Route, schemas: list[dict[str, Any]]) -> dict[str, Any]:
     if route.body is not None:
         schema = next(of)
         operation["requestBody"] = {
-            "required": True,
+            "required": route.body_required,
             "content": {kind: _request_content(route, kind, schema) for kind in route.content_types},
         }
     operation["responses"] = {

@@ -148,9 +148,9 @@ def _read(body: ReportBody) -> Report:
             check_document(item.data, f"/telemetry/{number}/data", LARGEST_MEASUREMENT)
         except Invalid as refusal:
             faults += refusal.faults
-    faults += _repeated("/telemetry/{}/name", (item.name for item in body.telemetry or ()))
+    faults += repeated("/telemetry/{}/name", (item.name for item in body.telemetry or ()))
     for place, complaints in (("errors", body.errors), ("warnings", body.warnings)):
-        faults += _repeated(f"/{place}/{{}}/code", (item.code for item in complaints or ()))
+        faults += repeated(f"/{place}/{{}}/code", (item.code for item in complaints or ()))
     if faults:
         raise Invalid("The report is not valid.", tuple(faults))
     return Report(
@@ -163,7 +163,8 @@ def _read(body: ReportBody) -> Report:
     )
 
 
-def _repeated(pointer: str, words: Iterable[str]) -> list[Fault]:
+def repeated(pointer: str, words: Iterable[str]) -> list[Fault]:
+    """Return a fault for each word that came before; `pointer` has `{}` where its number belongs."""
     seen: Counter[str] = Counter()
     faults = []
     for number, word in enumerate(words):

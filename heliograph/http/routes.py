@@ -15,7 +15,7 @@ from heliograph.settings import Settings
 
 Handler = Callable[[Request], Awaitable[Response]]
 Refuse = Callable[[str], Response]
-Size = Literal["request_bytes", "batch_bytes", "import_bytes"]
+Size = Literal["request_bytes", "batch_bytes", "import_bytes", "report_bytes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Route:
 
     `permission` is what the caller needs ("" when any valid key will do, None when no key is needed). `body`,
     `query` and the values of `answers` are the types that requests are checked by and documentation is made from.
+    Where no `body_required` is, an empty one stands for its defaults.
     The handler of a route that `streams` reads the body itself, by `Request.chunks`, and may answer before its end.
     """
 
@@ -47,6 +48,7 @@ class Route:
     tag: str = "events"
     query: type[msgspec.Struct] | None = None
     body: Any = None
+    body_required: bool = True
     content_types: tuple[str, ...] = ("application/json",)
     answers: dict[int, Any] = field(default_factory=dict)
     answer_types: tuple[str, ...] = ("application/json",)

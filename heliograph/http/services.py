@@ -86,6 +86,8 @@ class Services:
         self.addresses = ClientAddress(settings.trusted_proxies)
         self.preparer = Preparer()
         self.types = TenantTypes()
+        self.large_work = asyncio.Semaphore(1)
+        """Held while a large body is taken apart, which needs several times its size in memory."""
         self.metrics = HttpMetrics()
         self.routes = routes
         self.openapi: bytes | None = None

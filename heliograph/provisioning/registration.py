@@ -274,7 +274,11 @@ class _Desk:
         if token is None and shown and device_tokens.is_token_of(tx, scope, device.uid, shown.reveal()):
             token = device_tokens.issue(tx, scope, device.uid)
         if recipe is not None and recipe.on_repeat == "reset":
-            device = devices.reset(tx, scope, device, _still_there(tx, scope, recipe.settings))
+            wanted = _still_there(tx, scope, recipe.settings)
+            # A recipe names no connected account, so it does not mean that there is to be none.
+            account_uid = device.settings.connected_account_uid
+            wanted = msgspec.structs.replace(wanted, connected_account_uid=account_uid)
+            device = devices.reset(tx, scope, device, wanted)
         return Registration(result="applied", device=device, organization_uid=scope.tenant_uid, token=token)
 
     # -- what both share --------------------------------------------------------------------------------------------

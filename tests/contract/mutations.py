@@ -20,6 +20,7 @@ _OTHER_TYPE: dict[str, list[object]] = {
     "boolean": ["true", 1],
     "array": [{}, "text"],
     "object": [[], "text"],
+    "null": ["", "0000", 0, False],
 }
 
 
@@ -119,7 +120,7 @@ def _of_object(place: Place, body: dict[str, Any]) -> Iterator[Mutation]:
 
 def _values_against(place: Place) -> Iterator[tuple[str, object]]:
     node = place.node
-    if not place.nullable:
+    if not place.nullable and node.get("type") != "null":
         yield "null", None
     if "enum" in node:
         yield "wrong literal", "no such literal"

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
+from heliograph.access_codes.managed_events import ChangedProperty
 from heliograph.catalog.system import SYSTEM
 from heliograph.eventlog.model import FIRST_FREE_CODE
 from tests.contract.bodies import ALL, sample_of
@@ -60,10 +61,27 @@ CODES = {
     "Policy.Created": 2320,
     "Policy.Updated": 2321,
     "Policy.Deleted": 2322,
+    "access_code.created": 3000,
+    "access_code.changed": 3001,
+    "access_code.name_changed": 3002,
+    "access_code.code_changed": 3003,
+    "access_code.time_frame_changed": 3004,
+    "access_code.scheduled_on_device": 3005,
+    "access_code.set_on_device": 3006,
+    "access_code.failed_to_set_on_device": 3007,
+    "access_code.removed_from_device": 3008,
+    "access_code.failed_to_remove_from_device": 3009,
+    "access_code.deleted": 3010,
+    "access_code.modified_external_to_seam": 3011,
+    "access_code.deleted_external_to_seam": 3012,
     "access_code.unmanaged.created": 3100,
     "access_code.unmanaged.removed": 3101,
     "access_code.unmanaged.converted_to_managed": 3102,
     "access_code.unmanaged.failed_to_convert_to_managed": 3103,
+    "connected_account.connected": 3200,
+    "connected_account.disconnected": 3201,
+    "connected_account.deleted": 3202,
+    "ConnectedAccount.Updated": 3210,
 }
 RECORDS = [pytest.param(found, id=found.type) for found in SYSTEM if found.family == "record"]
 SECRET_NAMES = {"secret", "token", "password", "pin", "code", "hash", "key", "salt", "privatekey"}
@@ -98,7 +116,10 @@ def test_failures_are_graded_more_serious_than_the_usual() -> None:
         "Platform.TechnicalError",
         "Platform.ClockJumped",
         "Device.BatteryLow",
+        "access_code.failed_to_remove_from_device",
+        "access_code.failed_to_set_on_device",
         "access_code.unmanaged.failed_to_convert_to_managed",
+        "connected_account.disconnected",
     }
     assert {type_ for type_, criticality in graded.items() if criticality == 2} == failures
     assert min(graded.values()) == 2
@@ -128,10 +149,16 @@ def test_nothing_is_a_float(definition: EventDefinition) -> None:
 
 
 @pytest.mark.parametrize("definition", ALL)
-def test_no_field_is_named_for_a_secret(definition: EventDefinition) -> None:
-    defs = SYSTEM.schema(definition)["$defs"].values()
-    names = {name.replace("_", "").lower() for node in defs for name in node["properties"]}
+def test_field_named_for_a_secret_is_always_null(definition: EventDefinition) -> None:
+    fields = [field for node in SYSTEM.schema(definition)["$defs"].values() for field in node["properties"].items()]
+    names = {name.replace("_", "").lower() for name, rule in fields if rule != {"type": "null"}}
     assert names & SECRET_NAMES == set()
+
+
+def test_no_change_of_a_pin_can_be_told() -> None:
+    with pytest.raises(ValueError, match="PIN"):
+        ChangedProperty(property="code", from_=None, to="1234")
+    assert ChangedProperty(property="code", from_=None, to=None).to is None
 
 
 @pytest.mark.parametrize("definition", ALL)

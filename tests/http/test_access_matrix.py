@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _WORDS = {
     "r": "read", "c": "create", "u": "update", "d": "delete", "g": "register", "p": "report", "f": "confirm",
+    "n": "read_pin",
 }  # fmt: skip
 _ROLE_NAMES = ("owner", "operator", "integrator", "connector", "auditor", "viewer")
 _ROLE_TABLE = {
@@ -32,7 +33,9 @@ _ROLE_TABLE = {
     "tag": ("rcud", "rcud", "r", "", "r", "r"),
     "location": ("rcud", "rcud", "r", "", "r", "r"),
     "policy": ("rcud", "rcud", "r", "", "r", "r"),
+    "connected_account": ("rcud", "rcud", "r", "", "r", "r"),
     "recipe": ("rcudf", "rcudf", "rcu", "", "r", "r"),
+    "access_code": ("rudpn", "rudp", "ru", "p", "r", "r"),
 }
 """What the roles may do with the entities that have routes; on purpose not taken from the program."""
 
@@ -75,11 +78,28 @@ class Ground:
     def reference(self, collection: str) -> str:
         return str(self.api.made(self.at(f"/v1/{collection}"), {"name": self.api.short_name()})["uid"])
 
+    def connected_account(self) -> str:
+        body = {"name": self.api.short_name(), "provider": "august"}
+        return str(self.api.made(self.at("/v1/connected-accounts"), body)["uid"])
+
     def identity(self) -> dict[str, str]:
         return {"brand": "Samsung", "serialNumber": self.api.short_name()}
 
     def device(self) -> str:
         return str(self.api.made(self.at("/v1/devices"), self.identity())["uid"])
+
+    def lock(self) -> str:
+        """Enrol a device that can report access codes."""
+        body = self.identity() | {"connectedAccountUid": self.connected_account()}
+        return str(self.api.made(self.at("/v1/devices"), body)["uid"])
+
+    def access_code(self) -> str:
+        lock = self.lock()
+        report = {"complete": True, "codes": [{"externalId": "17", "code": "4711"}]}
+        target = self.at(f"/v1/devices/{lock}/access-code-report")
+        assert self.api.send("PUT", target, self.api.root, report).status == 200
+        (code,) = self.api.get(self.at(f"/v1/access-codes?deviceUid={lock}"), self.api.root).json()["data"]
+        return str(code["uid"])
 
     def recipe(self) -> str:
         return str(self.api.made(self.at("/v1/provisioning-recipes"), self.identity())["uid"])
@@ -201,6 +221,43 @@ TABLE: dict[tuple[str, str], Case] = {
     ),
     ("POST", "/v1/devices/{uid}/reports"): Case(
         "report device.tenant", lambda g: (g.at(f"/v1/devices/{g.device()}/reports"), {})
+    ),
+    ("GET", "/v1/connected-accounts"): Case(
+        "read connected_account.tenant", lambda g: (g.at("/v1/connected-accounts"), None)
+    ),
+    ("POST", "/v1/connected-accounts"): Case(
+        "create connected_account.tenant",
+        lambda g: (g.at("/v1/connected-accounts"), {"name": "new", "provider": "august"}),
+        201,
+    ),
+    ("GET", "/v1/connected-accounts/{uid}"): Case(
+        "read connected_account.tenant", lambda g: (g.at(f"/v1/connected-accounts/{g.connected_account()}"), None)
+    ),
+    ("PATCH", "/v1/connected-accounts/{uid}"): Case(
+        "update connected_account.tenant",
+        lambda g: (g.at(f"/v1/connected-accounts/{g.connected_account()}"), {"name": "renamed"}),
+    ),
+    ("POST", "/v1/connected-accounts/{uid}/disconnect"): Case(
+        "update connected_account.tenant",
+        lambda g: (g.at(f"/v1/connected-accounts/{g.connected_account()}/disconnect"), None),
+    ),
+    # An account that is connected stays so.
+    ("POST", "/v1/connected-accounts/{uid}/reconnect"): Case(
+        "update connected_account.tenant",
+        lambda g: (g.at(f"/v1/connected-accounts/{g.connected_account()}/reconnect"), None),
+    ),
+    ("DELETE", "/v1/connected-accounts/{uid}"): Case(
+        "delete connected_account.tenant",
+        lambda g: (g.at(f"/v1/connected-accounts/{g.connected_account()}"), None),
+        204,
+    ),
+    ("PUT", "/v1/devices/{uid}/access-code-report"): Case(
+        "report access_code.tenant",
+        lambda g: (g.at(f"/v1/devices/{g.lock()}/access-code-report"), {"complete": True, "codes": []}),
+    ),
+    ("GET", "/v1/access-codes"): Case("read access_code.tenant", lambda g: (g.at("/v1/access-codes"), None)),
+    ("GET", "/v1/access-codes/{id}"): Case(
+        "read access_code.tenant", lambda g: (g.at(f"/v1/access-codes/{g.access_code()}"), None)
     ),
     ("GET", "/v1/provisioning-recipes"): Case(
         "read recipe.tenant", lambda g: (g.at("/v1/provisioning-recipes"), None)
@@ -458,14 +515,22 @@ for _method, _action in (
 ):  # fmt: skip
     _BY_UID[_method, "/v1/devices/{}" + _action] = Ground.device
 for _method, _action in (
+    ("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/disconnect"), ("POST", "/reconnect"),
+):  # fmt: skip
+    _BY_UID[_method, "/v1/connected-accounts/{}" + _action] = Ground.connected_account
+for _method, _action in (
     ("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/retry"), ("POST", "/claim-code"), ("GET", "/attempts"),
 ):  # fmt: skip
     _BY_UID[_method, "/v1/provisioning-recipes/{}" + _action] = Ground.recipe
 for _method, _action in (("GET", ""), ("GET", "/rows"), ("POST", "/cancel")):
     _BY_UID[_method, "/v1/jobs/{}" + _action] = Ground.job
+_BY_UID["PUT", "/v1/devices/{}/access-code-report"] = Ground.lock
+_BY_UID["GET", "/v1/access-codes/{}"] = Ground.access_code
 _BODIES: dict[str, Any] = {
+    "/v1/devices/{}/access-code-report": {"complete": True, "codes": []},
     "/v1/devices/{}/reports": {},
     "/v1/devices/{}/move": {"tenantUid": "0" * 32},
+    "/v1/connected-accounts/{}/disconnect": {},
     "/v1/provisioning-recipes/{}": {"deviceName": "taken over"},
     "/v1/provisioning-recipes/{}/claim-code": {},
     "/v1/event-types/{}": {"defaultCode": 1},

@@ -91,6 +91,7 @@ def test_device_is_answered_with_all_that_it_is_and_its_token_once(shop: Shop) -
         "tagUids": [tag],
         "policyUid": None,
         "locationUid": None,
+        "connectedAccountUid": None,
         "metadata": {"floor": 1},
         "connected": False,
         "connectedAt": None,

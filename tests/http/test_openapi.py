@@ -99,8 +99,14 @@ def test_documented_example_does_what_is_documented(api: Api, route: Route) -> N
     uids = {"/v1/tenants": tenant, "/v1/accounts": account, "/v1/keys": key["uid"]}
     collection = route.path.partition("/{")[0]
     if "{uid}" in route.path and collection not in uids:
-        identified = collection in ("/v1/devices", "/v1/provisioning-recipes")
-        body_of_it = {"brand": "Samsung", "serialNumber": tenant} if identified else {"name": "Lobby"}
+        identity = {"brand": "Samsung", "serialNumber": tenant}
+        vendor = {"name": "Harbour Hotel", "provider": "august"}
+        vendor_uid = api.made("/v1/connected-accounts", vendor, key["token"])["uid"]
+        body_of_it = {
+            "/v1/connected-accounts": vendor,
+            "/v1/devices": identity | {"connectedAccountUid": vendor_uid},
+            "/v1/provisioning-recipes": identity,
+        }.get(collection, {"name": "Lobby"})
         uids[collection] = api.made(collection, body_of_it, key["token"])["uid"]
     path = route.path.replace("{uid}", uids.get(collection, "")).replace("{type}", "door.closed")
     query = f"?{example.query.replace('{company}', api.company)}" if example.query else ""

@@ -31,6 +31,7 @@ create table lock_report (
     device_uid {bytes} not null,
     reported_at bigint not null,
     version bigint not null,
+    complete_version bigint not null,
     primary key (tenant_id, device_uid)
 );
 

@@ -1,0 +1,141 @@
+"""What a lock's report changes about what is known of it; nothing here reads storage, clock or network.
+
+A code is told by the lock's own id, or by its PIN when it has none. A code is found again under an id that it did not
+have before when nobody else has that id, the PIN is the same, and it was known without any: some locks give ids late.
+It does not work the other way round, for two codes with ids may have had one PIN one after the other; so a connector
+gives ids always or never.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from heliograph.access_codes.model import AccessCode, CodeReport, ReportedCode
+from heliograph.errors import Fault
+
+Property = Literal["external_id", "code", "name", "type", "starts_at", "ends_at", "cannot_be_managed", "cannot_delete"]
+"""What a report can change; `code` is the PIN."""
+
+_MODIFICATIONS: frozenset[Property] = frozenset(("code", "name", "type", "starts_at", "ends_at"))
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """A known code, what the lock says of it, and in which properties that is news, in a fixed order."""
+
+    known: AccessCode
+    reported: ReportedCode
+    properties: tuple[Property, ...]
+
+    @property
+    def modifications(self) -> tuple[Property, ...]:
+        """What somebody did to the code at the lock; ids, flags and a PIN seen for the first time are not that."""
+        first_pin = self.known.pin_index is None
+        return tuple(one for one in self.properties if one in _MODIFICATIONS and not (one == "code" and first_pin))
+
+
+class Diff(msgspec.Struct, frozen=True, kw_only=True):
+    """What a report means, the same whatever the order of its codes.
+
+    Sorted: what was discovered by identity, the rest by uid. `vanished` and `changed` hold managed codes too.
+    """
+
+    discovered: tuple[ReportedCode, ...] = ()
+    vanished: tuple[AccessCode, ...] = ()
+    changed: tuple[Change, ...] = ()
+    unchanged: tuple[AccessCode, ...] = ()
+    refused: tuple[Fault, ...] = ()
+
+    @property
+    def removed(self) -> tuple[AccessCode, ...]:
+        """Unmanaged codes that are gone."""
+        return tuple(code for code in self.vanished if not code.managed)
+
+    @property
+    def deleted_externally(self) -> tuple[AccessCode, ...]:
+        """Managed codes that somebody else took from the lock."""
+        return tuple(code for code in self.vanished if code.managed)
+
+    @property
+    def modified_externally(self) -> tuple[Change, ...]:
+        """Managed codes that somebody else modified at the lock."""
+        return tuple(change for change in self.changed if change.known.managed and change.modifications)
+
+
+def diff(known: Sequence[AccessCode], report: CodeReport) -> Diff:
+    """Compare what one lock is known to hold with what it reports.
+
+    Only a complete report makes codes vanish, and only those that the lock must hold: not one that is still being
+    set, waits for its time, or is being removed. Of a code with an operation under way nothing is believed but its
+    id; the operation's outcome says the rest.
+    """
+    by_id = {code.external_id: code for code in known if code.external_id is not None}
+    by_pin = {code.pin_index: code for code in known if code.external_id is None and code.pin_index is not None}
+    discovered: list[ReportedCode] = []
+    changed: list[Change] = []
+    unchanged: list[AccessCode] = []
+    met: set[bytes] = set()
+    for reported in report.codes:
+        code = by_id.get(reported.external_id) if reported.external_id is not None else None
+        if code is None and reported.pin_index is not None:
+            code = by_pin.get(reported.pin_index)
+        if code is None:
+            discovered.append(reported)
+            continue
+        met.add(code.uid)
+        if properties := news(code, reported):
+            changed.append(Change(known=code, reported=reported, properties=properties))
+        else:
+            unchanged.append(code)
+    gone = [code for code in known if code.uid not in met] if report.complete else []
+    return Diff(
+        discovered=tuple(sorted(discovered, key=_identity)),
+        vanished=tuple(sorted((code for code in gone if code.is_expected), key=_uid)),
+        changed=tuple(sorted(changed, key=lambda change: change.known.uid)),
+        unchanged=tuple(sorted(unchanged, key=_uid)),
+        refused=report.refused,
+    )
+
+
+def news(known: AccessCode, reported: ReportedCode) -> tuple[Property, ...]:
+    """Return in which properties a report says something else; what it does not say has not changed."""
+    found: list[Property] = []
+    if reported.external_id is not None and reported.external_id != known.external_id:
+        found.append("external_id")
+    if known.is_under_way:
+        return tuple(found)
+    if reported.pin_index is not None and reported.pin_index != known.pin_index:
+        found.append("code")
+    if reported.name is not None and reported.name != known.name:
+        found.append("name")
+    if reported.type is not None:
+        if reported.type != known.type:
+            found.append("type")
+        if reported.starts_at != known.starts_at:
+            found.append("starts_at")
+        if reported.ends_at != known.ends_at:
+            found.append("ends_at")
+    if reported.cannot_be_managed != known.cannot_be_managed:
+        found.append("cannot_be_managed")
+    if reported.cannot_delete != known.cannot_delete:
+        found.append("cannot_delete")
+    return tuple(found)
+
+
+def changed_code(change: Change, *, sealed_pin: bytes | None, now: int) -> AccessCode:
+    """Return the known code as the lock says it is; `sealed_pin` counts when the PIN is among what changed."""
+    fields: dict[str, object] = {one: getattr(change.reported, one) for one in change.properties if one != "code"}
+    if "code" in change.properties:
+        fields |= {"sealed_pin": sealed_pin, "pin_index": change.reported.pin_index}
+    return msgspec.structs.replace(change.known, **fields, updated_at=now, version=change.known.version + 1)
+
+
+def _uid(code: AccessCode) -> bytes:
+    return code.uid
+
+
+def _identity(code: ReportedCode) -> tuple[str, bytes]:
+    # Among codes with ids the ids differ, among those without the PINs do.
+    return code.external_id or "", code.pin_index or b""

@@ -1,0 +1,163 @@
+"""The tables of access codes, and of how far the reports of each lock have come."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import msgspec
+
+from heliograph.access_codes.model import AccessCode, CodeFilter, Lock
+from heliograph.devices.model import Condition, fold
+from heliograph.storage.engine import Row, Table, Transaction
+from heliograph.tenancy.model import Scope
+
+UIDS_AT_ONCE = 200
+_CODES = Table(
+    "access_code",
+    {
+        "tenant_id": "bigint", "uid": "bytes", "device_uid": "bytes", "managed": "bigint", "status": "text",
+        "type": "text", "name": "text", "name_key": "text", "external_id": "text", "pin": "bytes", "pin_index": "bytes",
+        "starts_at": "bigint", "ends_at": "bigint", "cannot_be_managed": "bigint", "cannot_delete": "bigint",
+        "external_modification_allowed": "bigint", "errors": "bytes", "warnings": "bytes", "found_at": "bigint",
+        "created_at": "bigint", "updated_at": "bigint", "version": "bigint",
+    },
+)  # fmt: skip
+_CODE = (
+    "select uid, device_uid, managed, status, type, name, external_id, pin, pin_index, starts_at, ends_at,"
+    " cannot_be_managed, cannot_delete, external_modification_allowed, errors, warnings, found_at, created_at,"
+    " updated_at, version from access_code where tenant_id = :tenant_id"
+)
+_LAST_CHARACTER = "\U0010ffff"
+
+_encode = msgspec.json.Encoder().encode
+_conditions = msgspec.json.Decoder(tuple[Condition, ...]).decode
+
+
+# -- codes ----------------------------------------------------------------------------------------------------------
+
+
+def insert_codes(tx: Transaction, scope: Scope, codes: Sequence[AccessCode]) -> None:
+    """Add codes, with one write for all."""
+    tx.insert(_CODES, [_row(scope, code) for code in codes])
+
+
+def update_code(tx: Transaction, scope: Scope, code: AccessCode) -> None:
+    """Replace what is stored of a code."""
+    values = dict(zip(_CODES.columns, _row(scope, code), strict=True))
+    fixed = {"tenant_id", "uid", "device_uid", "found_at", "created_at"}
+    changed = {name: value for name, value in values.items() if name not in fixed}
+    tx.run(
+        f"update access_code set {', '.join(f'{name} = :{name}' for name in changed)}"
+        " where tenant_id = :tenant_id and uid = :uid",
+        tenant_id=scope.tenant_id, uid=code.uid, **changed,
+    )  # fmt: skip
+
+
+def delete_codes(tx: Transaction, scope: Scope, uids: Sequence[bytes]) -> None:
+    """Remove codes."""
+    for start in range(0, len(uids), UIDS_AT_ONCE):
+        names, values = _listed("uid", uids[start : start + UIDS_AT_ONCE])
+        tx.run(
+            f"delete from access_code where tenant_id = :tenant_id and uid in ({names})",
+            tenant_id=scope.tenant_id, **values,
+        )  # fmt: skip
+
+
+def find_code(tx: Transaction, scope: Scope, uid: bytes) -> AccessCode | None:
+    """Read one code."""
+    row = tx.one(f"{_CODE} and uid = :uid", tenant_id=scope.tenant_id, uid=uid)
+    return None if row is None else _code(row)
+
+
+def codes_on(tx: Transaction, scope: Scope, device_uid: bytes) -> list[AccessCode]:
+    """Read all codes of one lock, up to some hundred thousand, in no particular order."""
+    sql = f"{_CODE} and device_uid = :device_uid"
+    return [_code(row) for row in tx.all(sql, tenant_id=scope.tenant_id, device_uid=device_uid)]
+
+
+def list_codes(tx: Transaction, scope: Scope, wanted: CodeFilter, after: bytes, limit: int) -> list[AccessCode]:
+    """Read the codes that pass every filter, in the order of their uids."""
+    conditions, values = _conditions_of(wanted)
+    rows = tx.all(
+        f"{_CODE} and uid > :after{conditions} order by uid limit :limit",
+        tenant_id=scope.tenant_id, after=after, limit=limit, **values,
+    )  # fmt: skip
+    return [_code(row) for row in rows]
+
+
+def _conditions_of(wanted: CodeFilter) -> tuple[str, dict[str, Any]]:
+    """Return the filters as SQL, each beginning with `and`, and the values that they name."""
+    conditions = ""
+    values: dict[str, Any] = {}
+    for column, several in (("device_uid", wanted.device_uids), ("status", wanted.statuses)):
+        if several:
+            names, named = _listed(column, several)
+            conditions += f" and {column} in ({names})"
+            values |= named
+    if wanted.managed is not None:
+        conditions += " and managed = :managed"
+        values["managed"] = int(wanted.managed)
+    if wanted.name_prefix:
+        conditions += " and name_key >= :prefix and name_key < :prefix_end"
+        values |= {"prefix": wanted.name_prefix, "prefix_end": wanted.name_prefix + _LAST_CHARACTER}
+    return conditions, values
+
+
+def _listed(prefix: str, wanted: Collection[Any]) -> tuple[str, dict[str, Any]]:
+    """Return numbered names as a list of parameters, and the values under them."""
+    values = {f"{prefix}{number}": value for number, value in enumerate(wanted)}
+    return ", ".join(f":{name}" for name in values), values
+
+
+def _row(scope: Scope, code: AccessCode) -> Row:
+    return (
+        scope.tenant_id, code.uid, code.device_uid, int(code.managed), code.status, code.type, code.name,
+        None if code.name is None else fold(code.name), code.external_id, code.sealed_pin, code.pin_index,
+        code.starts_at, code.ends_at, int(code.cannot_be_managed), int(code.cannot_delete),
+        int(code.external_modification_allowed), _encode(code.errors), _encode(code.warnings), code.found_at,
+        code.created_at, code.updated_at, code.version,
+    )  # fmt: skip
+
+
+def _code(row: Row) -> AccessCode:
+    return AccessCode(
+        uid=row[0], device_uid=row[1], managed=bool(row[2]), status=row[3], type=row[4], name=row[5],
+        external_id=row[6], sealed_pin=row[7], pin_index=row[8], starts_at=row[9], ends_at=row[10],
+        cannot_be_managed=bool(row[11]), cannot_delete=bool(row[12]), external_modification_allowed=bool(row[13]),
+        errors=_conditions(row[14]), warnings=_conditions(row[15]), found_at=row[16], created_at=row[17],
+        updated_at=row[18], version=row[19],
+    )  # fmt: skip
+
+
+# -- locks ----------------------------------------------------------------------------------------------------------
+
+
+def find_lock(tx: Transaction, scope: Scope, device_uid: bytes) -> Lock | None:
+    """Read how far the reports of a lock have come; None when it has never reported."""
+    row = tx.one(
+        "select reported_at, version, complete_version from lock_report"
+        " where tenant_id = :tenant_id and device_uid = :device_uid",
+        tenant_id=scope.tenant_id, device_uid=device_uid,
+    )  # fmt: skip
+    return None if row is None else Lock(reported_at=row[0], version=row[1], complete_version=row[2])
+
+
+def save_lock(tx: Transaction, scope: Scope, device_uid: bytes, lock: Lock) -> None:
+    """Write how far the reports of a lock have come."""
+    tx.run(
+        "insert into lock_report (tenant_id, device_uid, reported_at, version, complete_version)"
+        " values (:tenant_id, :device_uid, :reported_at, :version, :complete_version)"
+        " on conflict (tenant_id, device_uid) do update set reported_at = excluded.reported_at,"
+        " version = excluded.version, complete_version = excluded.complete_version",
+        tenant_id=scope.tenant_id, device_uid=device_uid, reported_at=lock.reported_at, version=lock.version,
+        complete_version=lock.complete_version,
+    )  # fmt: skip
+
+
+def delete_lock(tx: Transaction, scope: Scope, device_uid: bytes) -> None:
+    """Forget how far the reports of a lock have come."""
+    tx.run(
+        "delete from lock_report where tenant_id = :tenant_id and device_uid = :device_uid",
+        tenant_id=scope.tenant_id, device_uid=device_uid,
+    )  # fmt: skip

@@ -1,0 +1,110 @@
+"""The table of connected accounts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from heliograph.connected_accounts.model import AccountFilter, ConnectedAccount, CustomMetadata
+from heliograph.devices.model import Condition, fold
+from heliograph.storage.engine import Row, Transaction
+from heliograph.tenancy.model import Scope
+
+_ACCOUNT = (
+    "select uid, name, provider, state, custom_metadata, errors, warnings, created_at, updated_at, version"
+    " from connected_account"
+)
+_LAST_CHARACTER = "\U0010ffff"
+
+_encode = msgspec.json.Encoder().encode
+_conditions = msgspec.json.Decoder(tuple[Condition, ...]).decode
+_metadata = msgspec.json.Decoder(CustomMetadata).decode
+
+
+def insert(tx: Transaction, scope: Scope, account: ConnectedAccount) -> None:
+    """Add an account."""
+    tx.run(
+        "insert into connected_account (tenant_id, uid, name, name_key, provider, state, custom_metadata, errors,"
+        " warnings, created_at, updated_at, version) values (:tenant_id, :uid, :name, :name_key, :provider, :state,"
+        " :custom_metadata, :errors, :warnings, :created_at, :updated_at, :version)",
+        tenant_id=scope.tenant_id, provider=account.provider, created_at=account.created_at, **_changeable(account),
+    )  # fmt: skip
+
+
+def update(tx: Transaction, scope: Scope, account: ConnectedAccount) -> None:
+    """Replace what can change of an account."""
+    tx.run(
+        "update connected_account set name = :name, name_key = :name_key, state = :state,"
+        " custom_metadata = :custom_metadata, errors = :errors, warnings = :warnings, updated_at = :updated_at,"
+        " version = :version where tenant_id = :tenant_id and uid = :uid",
+        tenant_id=scope.tenant_id, **_changeable(account),
+    )  # fmt: skip
+
+
+def delete(tx: Transaction, scope: Scope, uid: bytes) -> None:
+    """Remove an account; its devices are not looked at."""
+    tx.run(
+        "delete from connected_account where tenant_id = :tenant_id and uid = :uid",
+        tenant_id=scope.tenant_id, uid=uid,
+    )  # fmt: skip
+
+
+def find(tx: Transaction, scope: Scope, uid: bytes) -> ConnectedAccount | None:
+    """Read one account."""
+    row = tx.one(f"{_ACCOUNT} where tenant_id = :tenant_id and uid = :uid", tenant_id=scope.tenant_id, uid=uid)
+    return None if row is None else _account(row)
+
+
+def list_page(tx: Transaction, scope: Scope, wanted: AccountFilter, after: bytes, limit: int) -> list[ConnectedAccount]:
+    """Read the accounts that pass every filter, in the order of their uids."""
+    conditions, values = _conditions_of(wanted)
+    rows = tx.all(
+        f"{_ACCOUNT} where tenant_id = :tenant_id and uid > :after{conditions} order by uid limit :limit",
+        tenant_id=scope.tenant_id, after=after, limit=limit, **values,
+    )  # fmt: skip
+    return [_account(row) for row in rows]
+
+
+def _conditions_of(wanted: AccountFilter) -> tuple[str, dict[str, Any]]:
+    """Return the filters as SQL, each beginning with `and`, and the values that they name."""
+    conditions = ""
+    values: dict[str, Any] = {}
+    for column, several in (("state", wanted.states), ("provider", wanted.providers)):
+        if several:
+            named = {f"{column}{n}": value for n, value in enumerate(several)}
+            conditions += f" and {column} in ({', '.join(':' + name for name in named)})"
+            values |= named
+    if wanted.name_prefix:
+        conditions += " and name_key >= :prefix and name_key < :prefix_end"
+        values |= {"prefix": wanted.name_prefix, "prefix_end": wanted.name_prefix + _LAST_CHARACTER}
+    return conditions, values
+
+
+def _changeable(account: ConnectedAccount) -> dict[str, Any]:
+    return {
+        "uid": account.uid,
+        "name": account.name,
+        "name_key": fold(account.name),
+        "state": account.state,
+        "custom_metadata": _encode(account.custom_metadata),
+        "errors": _encode(account.errors),
+        "warnings": _encode(account.warnings),
+        "updated_at": account.updated_at,
+        "version": account.version,
+    }
+
+
+def _account(row: Row) -> ConnectedAccount:
+    return ConnectedAccount(
+        uid=row[0],
+        name=row[1],
+        provider=row[2],
+        state=row[3],
+        custom_metadata=_metadata(row[4]),
+        errors=_conditions(row[5]),
+        warnings=_conditions(row[6]),
+        created_at=row[7],
+        updated_at=row[8],
+        version=row[9],
+    )
