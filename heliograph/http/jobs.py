@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
-from heliograph.errors import Denied, Invalid, NotFound
+from heliograph.errors import Conflict, Denied, Invalid, NotFound
 from heliograph.http.lists import (
     ListQuery,
     TenantQuery,
@@ -119,6 +119,8 @@ async def show_job(request: Request) -> Response:
 async def cancel_job(request: Request) -> Response:
     """End a job before its next chunk."""
     job, scope = await _job(request, request.query(TenantQuery).tenant_uid, _change_of)
+    if not request.services.jobs[job.kind].cancellable:
+        raise Conflict(f"A job of the kind {job.kind} cannot be cancelled: what it finishes has begun to hold already.")
     job = await request.services.write(partial(actions.cancel, scope=scope, uid=job.uid), [scope.tenant_id])
     clear = partial(actions.clear, scope=scope, job_uid=job.uid)
     while await request.services.write(clear, [scope.tenant_id]):

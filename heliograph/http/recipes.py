@@ -229,6 +229,9 @@ async def create_recipe(request: Request) -> Response:
         faults = missing_demands(identity, request.services.brand_demands)
     if identity is None or faults:
         raise Invalid("The recipe could not tell its device from others.", tuple(faults))
+    if new.claim_code is None and new.claim_code_expires_at is not None:
+        words = "An expiry needs a claim code that expires."
+        raise Invalid.at("/claimCodeExpiresAt", "claim-code-required", words)
     expires_at = _expiry(new.claim_code_expires_at, "/claimCodeExpiresAt", request)
     uid = new_uid()
     claim = None if new.claim_code is None else await _hashed(request, uid, new.claim_code)

@@ -100,13 +100,15 @@ class JobKind:
     """A kind of job: who may see it (`read`) and begin or cancel it (`change`), and how it is done.
 
     `open` yields the chunks from the job's position on; it runs outside any transaction, and again after every
-    interruption. When it ends, the job has succeeded; a Refusal that it raises ends the job as failed.
+    interruption. When it ends, the job has succeeded; a Refusal that it raises ends the job as failed. What must be
+    done to its end to be right is not `cancellable`.
     """
 
     name: str
     read: str
     change: str
     open: Callable[[JobContext], Iterator[Chunk]]
+    cancellable: bool = True
 
 
 def guarded(cell: str) -> str:

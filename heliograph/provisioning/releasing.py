@@ -120,5 +120,11 @@ def _detach_chunks(context: JobContext) -> Iterator[Chunk]:
             return
 
 
-DETACHING = JobKind(name="detach", read="read device.tenant", change="update device.tenant", open=_detach_chunks)
+DETACHING = JobKind(
+    name="detach",
+    read="read device.tenant",
+    change="update device.tenant",
+    open=_detach_chunks,
+    cancellable=False,
+)
 """The job that goes on where `delete_reference` stopped."""

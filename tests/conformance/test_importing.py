@@ -141,7 +141,7 @@ def test_recipe_that_says_otherwise_stays_and_the_row_is_a_conflict(desk: Import
 def test_identifiers_of_two_recipes_or_of_a_device_are_a_conflict(desk: ImportDesk) -> None:
     one, other, who = desk.recipe(somebody()), desk.recipe(somebody()), somebody()
     device, _ = desk.write(devices.create, desk.here, who, Settings())
-    mixed = {"brand": "Samsung", "serial number": one.identity.serial_number, "mac address": other.identity.mac_address}
+    mixed = row(one.identity, mac_address=other.identity.mac_address or "")
     first, second = desk.take(table([mixed, row(who)]), existing="update")
     assert {first.outcome, second.outcome} == {"conflict"}
     assert {first.detail["reason"], second.detail["reason"]} == {"identifiers_taken"}
@@ -417,6 +417,20 @@ def test_identifier_that_an_earlier_chunk_freed_can_be_had(desk: ImportDesk, few
     rows += [{"brand": "Samsung", "serial number": recipe.identity.serial_number or ""}, row(other)]
     for dry_run in (True, False):
         assert desk.outcomes(table(rows), existing="update", dry_run=dry_run) == ["updated"] + ["created"] * 3
+
+
+def test_identifier_of_a_device_that_an_earlier_chunk_enrolled_is_taken(desk: ImportDesk, few_rows: None) -> None:
+    who = somebody()
+    policy = desk.reference("policy")
+    recipe = desk.recipe(somebody(serial_number=who.serial_number, mac_address=None), policy_uid=policy)
+    desk.write(references.delete, desk.here, "policy", policy, None)
+    desk.register(who)
+    rows = [row(recipe.identity, policy=desk.reference("policy").hex()), row(somebody()), row(somebody())]
+    rows += [{"brand": "Samsung", "mac address": who.mac_address or ""}]
+    for dry_run in (True, False):
+        lines = desk.take(table(rows), existing="update", dry_run=dry_run)
+        assert [line.outcome for line in lines] == ["updated", "created", "created", "conflict"]
+        assert lines[3].detail["reason"] == "identifiers_taken"
 
 
 # -- claim codes ----------------------------------------------------------------------------------------------------

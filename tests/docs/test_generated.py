@@ -32,4 +32,4 @@ def test_every_fault_rule_of_the_source_is_found() -> None:
 def test_event_types_that_nothing_raises_are_told_from_those_that_are() -> None:
     used = used_names()
     assert "TENANT_CREATED" in used
-    assert "RECIPE_CREATED" not in used
+    assert "UNMANAGED_CREATED" not in used

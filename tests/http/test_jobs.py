@@ -45,6 +45,12 @@ def in_tenant(api: Api, tenant: str, act: Any) -> Any:
     return api.run(step)
 
 
+def test_work_that_must_be_finished_is_not_cancelled(api: Api, tenant: str) -> None:
+    uid = in_tenant(api, tenant, lambda tx, scope: actions.start(tx, scope, "detach", {"kind": "tag", "uid": "00"})).uid
+    answer = api.post(f"/v1/jobs/{uid.hex()}/cancel?tenantUid={tenant}", api.root, None)
+    assert (answer.status, "cannot be cancelled" in answer.json()["detail"]) == (409, True)
+
+
 def started(api: Api, tenant: str, state: str = "succeeded") -> str:
     """Make a job with its report, which nothing does: it is over, held elsewhere, or waits for one that is."""
 

@@ -273,6 +273,7 @@ def test_recipes_of_others_are_in_no_list(desk: Desk) -> None:
         ({"claimCode": "KEEP_2345"}, ("/claimCode", "pattern")),
         ({"claimCode": "- - - - -"}, ("/claimCode", "pattern")),
         ({"claimCode": "A------------7"}, ("/claimCode", "pattern")),
+        ({"claimCodeExpiresAt": "2200-01-01T00:00:00Z"}, ("/claimCodeExpiresAt", "claim-code-required")),
         ({"claimCode": "KEEP-2345", "claimCodeExpiresAt": "soon"}, ("/claimCodeExpiresAt", "time")),
         ({"claimCode": "KEEP-2345", "claimCodeExpiresAt": "2001-01-01T00:00:00Z"}, ("/claimCodeExpiresAt", "future")),
         ({"status": "Applied"}, ("/status", "unknown-field")),
