@@ -213,9 +213,9 @@ def bulk_import(bench: Bench) -> None:
         table.add_row(name, f"{paced.requests:,}", f"{paced.p50:.1f}", f"{paced.p99:.1f}", f"{paced.worst:.1f}")
     bench.console.print(table)
     bench.console.print(
-        f"   {imported.seconds:.1f} s from the first byte to the end of the job, {bench.imported / imported.seconds:,.0f}"
-        f" rows/s; {len(content) / 2**20:.0f} MiB of CSV; memory {before / 2**20:.0f} MiB before,"
-        f" {most / 2**20:.0f} MiB at most\n"
+        f"   {imported.seconds:.1f} s from the first byte to the end of the job,"
+        f" {bench.imported / imported.seconds:,.0f} rows/s; {len(content) / 2**20:.0f} MiB of CSV;"
+        f" memory {before / 2**20:.0f} MiB before, {most / 2**20:.0f} MiB at most\n"
     )
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.paced import Pace, Paced
+from bench.paced import WARM_UP_SECONDS, Pace, Paced
 from bench.servers import CLIENT_CORE, Server
 
 EVENTS_PER_SECOND = 200
@@ -45,6 +45,7 @@ def events_meanwhile(server: Server) -> Iterator[Pacer]:
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     pacer = Pacer()
     try:
+        time.sleep(2 * WARM_UP_SECONDS)
         yield pacer
         output, _ = process.communicate(timeout=60)
         pacer.result = Paced(**json.loads(output))

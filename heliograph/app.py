@@ -83,6 +83,8 @@ class Platform:
             self.store, share=settings.index_share, soft_lag=settings.index_soft_lag, patience=1.0
         )
         self.upkeep = Upkeep(self.store, remember_days=settings.dedup_days)
+        if self.lock is not None:
+            self.store.execute(jobs.take_over)
         self.jobs = {kind.name: kind for kind in _job_kinds(settings, self.sealer)}
         self.runner = Runner(self.store, self.jobs, self.upkeep.technical_error)
         self.recurring = Recurring(self.store, _chores(settings))

@@ -177,6 +177,11 @@ def find_marks(tx: Transaction, scope: Scope, job_uid: bytes, marks: Collection[
 # -- forgetting -----------------------------------------------------------------------------------------------------
 
 
+def take_over(tx: Transaction) -> None:
+    """Let go on at once what a process was doing that is known to be gone: only one at a time has the database."""
+    store.end_leases(tx)
+
+
 def forget(tx: Transaction, scope: Scope, *, kept_days: int) -> bool:
     """Remove some of what jobs left that ended longer ago, or were never begun; tell whether there is more."""
     finished = store.oldest_finished(tx, scope, tx.now - kept_days * 86_400 * MICROSECONDS)

@@ -114,10 +114,10 @@ class ImportDesk(Fleet):
         assert more is None
         return list(found)
 
-    def failed(self, who: Identity) -> Recipe:
-        """Make a recipe that met its device while its policy was gone."""
+    def failed(self, who: Identity, expected: Identity | None = None) -> Recipe:
+        """Make a recipe, for what was expected of its device, that met it while its policy was gone."""
         policy = self.reference("policy")
-        recipe = self.recipe(who, policy_uid=policy)
+        recipe = self.recipe(expected or who, policy_uid=policy)
         self.write(references.delete, self.here, "policy", policy, None)
         self.register(who)
         return self.present(recipe)

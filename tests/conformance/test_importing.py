@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -318,7 +319,7 @@ class Stage:
         for name in ("Here", "Twice", "Twice"):
             self.desk.write(references.create, self.desk.here, "policy", name=name)
         for state, serial, mac in case.present:
-            self._prepare(state, self._identity(serial, mac))
+            self._prepare(state, serial, self._identity(serial, mac))
         known = [recipe.uid.hex() for recipe in self.desk.recipes()]
         self._names = {uid: f"recipe-{n}" for n, uid in enumerate(known)}
         rows = [
@@ -340,7 +341,7 @@ class Stage:
     def _identity(self, serial: int, mac: int) -> Identity:
         return Identity(brand="Samsung", serial_number=self._serial(serial), mac_address=self._mac(mac))
 
-    def _prepare(self, state: str, who: Identity) -> None:
+    def _prepare(self, state: str, serial: int, who: Identity) -> None:
         """Make what the case wants to be there, unless something else is in the way."""
         desk = self.desk
         if not who.identifiers or desk.read(actions.taken_here, desk.here, who.identifiers):
@@ -348,7 +349,8 @@ class Stage:
         if state == "device":
             desk.write(devices.create, desk.here, who, Settings())
         elif state == "Failed":
-            desk.failed(who)
+            # The device knows more than its recipe.
+            desk.failed(who, msgspec.structs.replace(who, mac_address=None) if serial else who)
         elif state == "Invalid":
             desk.recipe(who, error_message="wrong")
         else:

@@ -216,6 +216,16 @@ def test_others_go_on_where_a_dead_runner_stopped_once_its_lease_has_ended(works
     assert works.job(uid).state == "succeeded"
 
 
+def test_heir_that_has_the_database_alone_goes_on_at_once(works: Works) -> None:
+    uid = works.start(8)
+    with pytest.raises(Killed):
+        works.runner(Counting(before=die_at(5))).run_pending()
+    works.store.execute(actions.take_over)
+    works.runner(Counting()).run_pending()
+    assert works.numbers(uid) == list(range(1, 9))
+    assert works.job(uid).state == "succeeded"
+
+
 def test_every_chunk_renews_the_lease(works: Works, time: HandClock) -> None:
     def later(job: Job, first: int) -> None:
         time.wall += 20 * SECOND

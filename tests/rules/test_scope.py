@@ -53,6 +53,8 @@ WITHOUT_SCOPE = {
     "jobs/store.py": {
         # Whose turn it is can only be told by looking at all tenants; what is found is claimed with a Scope.
         "waiting",
+        # Of all tenants, by whoever holds the only lock of the whole database.
+        "end_leases",
         # Leases belong to the platform's own recurring work, not to a tenant.
         "take_lease",
         "lease_end",
