@@ -146,7 +146,10 @@ class AttemptsQuery(ListQuery, frozen=True, kw_only=True, rename="camel"):
 
 
 class AttemptBody(msgspec.Struct, frozen=True, rename="camel"):
-    """Attempts of a device that did not succeed, alike and from one caller: how many and when first and last."""
+    """Attempts of a device that did not succeed, alike and from one caller: how many and when first and last.
+
+    `callerUid` is the key that was used.
+    """
 
     uid: str
     recipe_uid: str | None
@@ -157,6 +160,7 @@ class AttemptBody(msgspec.Struct, frozen=True, rename="camel"):
     model: str | None
     serial_number: str | None
     mac_address: str | None
+    caller_uid: str | None
     first_at: str
     last_at: str
     tries: int
@@ -384,6 +388,6 @@ def _attempt_body(attempt: Attempt) -> AttemptBody:
         uid=as_hex(attempt.uid), recipe_uid=as_optional_hex(attempt.recipe_uid),
         result=RESULT_OF[attempt.reason], reason=attempt.reason, message=EXPLANATIONS[attempt.reason],
         brand=identity.brand, model=identity.model, serial_number=identity.serial_number,
-        mac_address=identity.mac_address, first_at=print_time(attempt.first_at), last_at=print_time(attempt.last_at),
-        tries=attempt.tries,
+        mac_address=identity.mac_address, caller_uid=as_optional_hex(attempt.caller_uid or None),
+        first_at=print_time(attempt.first_at), last_at=print_time(attempt.last_at), tries=attempt.tries,
     )  # fmt: skip

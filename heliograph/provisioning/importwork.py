@@ -171,6 +171,7 @@ class Work:
     def _follow(self, before: Recipe, after: Recipe) -> None:
         """Take note of all that came with a change: identifiers that it freed, a device that it enrolled."""
         self._recipes[after.uid] = after
+        self._taken |= dict.fromkeys(after.identity.identifiers, ("recipe", after.uid))
         names = {*before.identity.identifiers, *after.identity.identifiers}
         if before.status != after.status and after.device_uid is not None:
             device = devices.find(self._tx, self._scope, after.device_uid)

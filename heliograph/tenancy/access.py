@@ -216,13 +216,20 @@ def as_system(tx: Transaction, tenant_id: int) -> Scope:
 
 
 def resumed(tx: Transaction, tenant_id: int, permission: str, actor: Actor) -> Scope:
-    """Return the right with which an account began a longer work, as long as the account still works.
+    """Return the right with which an account began a longer work, as long as the account still holds it.
+
+    The key that it used then may have expired since: a key is for beginning, not for the time that the work takes.
 
     Raises:
         Unauthenticated: when the account was revoked meanwhile.
+        Denied: when it lost the permission meanwhile.
     """
-    if actor.account_id is not None and not store.account_works(tx, actor.account_id):
-        raise Unauthenticated("The account that began this was revoked.")
+    if actor.account_id is not None:
+        if not store.account_works(tx, actor.account_id):
+            raise Unauthenticated("The account that began this was revoked.")
+        rights = _rights(store.grants_of(tx, "account", actor.account_id))
+        if all(permission not in rights.get(number, ()) for number in store.path_of(tx, tenant_id)):
+            raise Denied(f"The account that began this no longer holds the permission '{permission}'.")
     tenant = store.tenant_numbered(tx, tenant_id)
     return _scope(tenant, permission, actor, ((tenant.id, tenant.uid.hex()),))
 

@@ -21,6 +21,7 @@ from heliograph.provisioning.importrows import Order
 from heliograph.provisioning.model import RecipeFilter
 from heliograph.provisioning.spreadsheet import HEAD_BYTES, sniff
 from heliograph.references import actions as references
+from heliograph.tenancy.actions import add_account
 from tests.conformance.provisioned import SEALER, Fleet, Told
 from tests.conformance.stores import whole_log
 
@@ -69,6 +70,10 @@ class ImportDesk(Fleet):
 
     def __init__(self, store: Store, demands: Demands | None = None) -> None:
         super().__init__(store)
+        importer = self.write(add_account, self.here, "importer", [(self.here, "create recipe.tenant")])
+        actor = msgspec.structs.replace(self.here.actor, account_id=importer.id, uid=importer.uid.hex())
+        self.here = msgspec.structs.replace(self.here, actor=actor)
+        self.forget()
         self.kind = import_kind(demands or {}, SEALER)
 
     def runner(self, tell: TellOfError = nobody_told) -> Runner:

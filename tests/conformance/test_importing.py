@@ -421,6 +421,15 @@ def test_identifier_that_an_earlier_chunk_freed_can_be_had(desk: ImportDesk, few
         assert desk.outcomes(table(rows), existing="update", dry_run=dry_run) == ["updated"] + ["created"] * 3
 
 
+def test_change_by_one_identifier_is_seen_by_the_other(desk: ImportDesk, few_rows: None) -> None:
+    who, name = somebody(), {"device name": "a"}
+    rows = [row(who), row(somebody()), row(msgspec.structs.replace(who, mac_address=None)) | name, row(somebody())]
+    rows += [row(msgspec.structs.replace(who, serial_number=None)) | name]
+    for dry_run in (True, False):
+        outcomes = desk.outcomes(table(rows), existing="update", dry_run=dry_run)
+        assert outcomes == ["created", "created", "updated", "created", "unchanged"]
+
+
 def test_identifier_of_a_device_that_an_earlier_chunk_enrolled_is_taken(desk: ImportDesk, few_rows: None) -> None:
     who = somebody()
     policy = desk.reference("policy")

@@ -379,6 +379,20 @@ def test_job_of_a_revoked_account_fails(works: Works) -> None:
     assert works.told == []
 
 
+def test_job_of_an_account_that_lost_the_right_fails(works: Works) -> None:
+    def withdraw(job: Job, first: int) -> None:
+        account = works.organization.actor.account_id
+        taken = "delete from access_grant where holder = 'account' and holder_id = :account"
+        if first == 3:
+            works.store.execute(lambda tx: tx.run(taken, account=account))
+
+    uid = works.start(8)
+    works.runner(Counting(before=withdraw)).run_pending()
+    job = works.job(uid)
+    assert (job.state, job.done) == ("failed", 2)
+    assert job.error == f"The account that began this no longer holds the permission '{CHANGE}'."
+
+
 @pytest.mark.parametrize("place", ["before", "within"])
 def test_refusal_ends_the_job_and_is_told(works: Works, place: str) -> None:
     def refuse(*where: Any) -> None:
