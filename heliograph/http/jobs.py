@@ -28,7 +28,7 @@ from heliograph.tenancy.model import Scope
 from heliograph.times import print_optional_time, print_time
 
 CSV = b"text/csv; charset=utf-8"
-OWN_COLUMNS = ("heliograph_row", "heliograph_outcome", "heliograph_reason", "heliograph_message")
+OWN_COLUMNS = ("heliograph_row", "heliograph_outcome", "heliograph_reason", "heliograph_message", "heliograph_text")
 """Stand behind the columns of the input, which can be corrected and sent again with them."""
 
 MOST_OUTCOMES = 20
@@ -151,12 +151,13 @@ def table(job: Job, rows: Sequence[JobRow]) -> bytes:
     """
     columns = _columns(job)
     text = io.StringIO()
-    writer = csv.writer(text)
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
     writer.writerow([guarded(cell) for cell in (*columns, *OWN_COLUMNS)])
     for row in rows:
         cells = row.detail.get("cells", {})
         sent = [str(cells.get(column, "")) for column in columns]
-        writer.writerow([guarded(cell) for cell in (*sent, str(row.number), row.outcome, *_why(row.detail))])
+        told = (str(row.number), row.outcome, *_why(row.detail), row.detail.get("text", ""))
+        writer.writerow([guarded(cell) for cell in (*sent, *told)])
     return text.getvalue().encode()
 
 
@@ -168,8 +169,10 @@ def _why(detail: dict[str, Any]) -> tuple[str, str]:
 
 
 def _columns(job: Job) -> list[str]:
-    kept = job.result if isinstance(job.result, dict) and "columns" in job.result else job.parameters
-    return [str(column) for column in kept.get("columns", ())]
+    """Return the columns of the input: those that the work found, else those that it was begun with."""
+    known = (job.result, job.parameters, job.parameters.get("layout"))
+    found = next((kept["columns"] for kept in known if isinstance(kept, dict) and "columns" in kept), ())
+    return [str(column) for column in found]
 
 
 def _link(request: Request, cursor: str) -> tuple[bytes, bytes]:

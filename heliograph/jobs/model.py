@@ -18,7 +18,8 @@ T = TypeVar("T")
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 Ending = Literal["succeeded", "failed", "cancelled"]
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+# The last four are the full-width forms of = + - @, which spreadsheets in East Asian languages read alike.
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,7 +116,8 @@ def guarded(cell: str) -> str:
     """Return a cell such that no spreadsheet takes it for a formula: a quote is put before what could be one.
 
     A cell that looks guarded already gets one more quote, so that `unguarded` always finds the original. Which
-    beginnings are dangerous: OWASP, "CSV Injection".
+    beginnings are dangerous: OWASP, "CSV Injection". Whoever writes the table puts every cell in quotes, or a
+    spreadsheet that separates at other characters would find a beginning inside the cell.
     """
     return f"'{cell}" if _FORMULA.match(cell) else cell
 

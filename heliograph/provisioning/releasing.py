@@ -61,12 +61,16 @@ def move(tx: Transaction, scope: Scope, to: Scope, uid: bytes, version: int | No
 
 
 def _finish_recipe(tx: Transaction, scope: Scope, device: Device) -> None:
-    """An applied recipe ends to be live when its device is no longer enrolled; one that failed goes on waiting."""
+    """End what a recipe had with a device: an applied one is no longer live, another one waits as before they met."""
     if device.recipe_uid is None:
         return
     for recipe in store.find_recipes(tx, scope, [device.recipe_uid]):
-        if recipe.status == "Applied" and recipe.device_uid == device.uid:
+        if recipe.device_uid != device.uid:
+            continue
+        if recipe.status == "Applied":
             store.release_identifiers(tx, scope, recipe.uid)
+        elif device.state == "waiting":
+            save(tx, scope, recipe, msgspec.structs.replace(recipe, device_uid=None), None)
 
 
 def delete_reference(tx: Transaction, scope: Scope, kind: Kind, uid: bytes, version: int | None) -> None:
@@ -81,7 +85,8 @@ def delete_reference(tx: Transaction, scope: Scope, kind: Kind, uid: bytes, vers
     references.delete(tx, scope, kind, uid, version)
     if detach(tx, scope, kind, uid, AT_ONCE):
         # The platform's own work: it must not stay half done when the account that deleted is revoked meanwhile.
-        jobs.start(tx, as_system(tx, scope.tenant_id), DETACHING.name, {"kind": kind, "uid": as_hex(uid)})
+        removed = {"kind": kind, "uid": as_hex(uid)}
+        jobs.start(tx, as_system(tx, scope.tenant_id), DETACHING.name, removed, limited=False)
 
 
 def detach(tx: Transaction, scope: Scope, kind: Kind, uid: bytes, limit: int) -> bool:

@@ -70,7 +70,8 @@ class ImportDesk(Fleet):
 
     def __init__(self, store: Store, demands: Demands | None = None) -> None:
         super().__init__(store)
-        importer = self.write(add_account, self.here, "importer", [(self.here, "create recipe.tenant")])
+        grants = [(self.here, f"{verb} recipe.tenant") for verb in ("create", "update", "confirm")]
+        importer = self.write(add_account, self.here, "importer", grants)
         actor = msgspec.structs.replace(self.here.actor, account_id=importer.id, uid=importer.uid.hex())
         self.here = msgspec.structs.replace(self.here, actor=actor)
         self.forget()

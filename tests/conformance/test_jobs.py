@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from dataclasses import dataclass, field
 from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -337,6 +339,18 @@ def test_long_job_leaves_turns_to_others(works: Works) -> None:
     assert works.numbers(long) == list(range(1, 9))
 
 
+def test_long_job_lets_others_wait_for_two_seconds_and_the_chunk_at_hand(
+    works: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = itertools.count()
+    monkeypatch.setattr("heliograph.jobs.runner.time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
+    other = works.add_organization("other")
+    long, short = works.start(12), works.start(2, other)
+    counting = Counting()
+    works.runner(counting).run_pending()
+    assert counting.served[:4] == [long, long, short, long]
+
+
 def test_stopped_runner_ends_after_its_chunk_and_the_next_goes_on_at_once(works: Works) -> None:
     uid = works.start(8)
     counting = Counting(before=lambda job, first: runner.stop() if first == 3 else None)
@@ -459,6 +473,13 @@ def test_too_many_unfinished_jobs_are_refused(works: Works, monkeypatch: pytest.
         works.start(1)
     works.runner(Counting()).run_pending()
     works.start(1)
+
+
+def test_work_of_the_platform_itself_is_begun_however_much_waits(works: Works, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actions, "MOST_UNFINISHED", 1)
+    works.start(1)
+    begin = partial(actions.start, scope=works.organization, kind="count", parameters={"to": 1}, limited=False)
+    assert works.store.execute(begin, [works.organization.tenant_id]).state == "queued"
 
 
 def test_rows_are_paged_by_outcome(works: Works) -> None:

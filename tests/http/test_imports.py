@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +104,8 @@ def test_file_becomes_recipes_by_a_job_that_tells_of_each_row(desk: Desk) -> Non
     assert page.headers["content-type"].startswith("text/csv")
     [line] = csv.DictReader(io.StringIO(page.body.decode()))
     assert (line["Serial No"], line["Note"], line["heliograph_reason"]) == ("SN-2", "y", "required")
-    assert desk.finished(desk.send(page.body.replace(b"SN-2,,", b"SN-2,LG,")))["result"]["outcomes"] == {"created": 1}
+    corrected = page.body.replace(b'"SN-2","",', b'"SN-2","LG",')
+    assert desk.finished(desk.send(corrected))["result"]["outcomes"] == {"created": 1}
 
 
 def test_dry_run_makes_no_recipe(desk: Desk) -> None:
@@ -207,6 +209,13 @@ def test_other_content_type_is_refused(desk: Desk) -> None:
     excel = ("content-type", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
     for headers in ((excel,), (("content-type", "application/json"),), ()):
         assert desk.refused(FILE, 415, headers=headers).faults() == [("header/content-type", "media-type")]
+
+
+def test_compressed_file_is_refused_before_it_is_read(desk: Desk) -> None:
+    headers = (CSV, ("content-encoding", "gzip"))
+    answer = desk.refused(gzip.compress(FILE), 415, headers=headers)
+    assert answer.faults() == [("header/content-encoding", "content-encoding")]
+    assert desk.refused(gzip.compress(FILE), 400).faults() == [("", "file-format")]
 
 
 def test_file_over_the_limit_is_refused_however_it_is_sent(tmp_path: Path) -> None:

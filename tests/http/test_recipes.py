@@ -285,6 +285,16 @@ def test_wrong_recipe_is_refused_by_place_and_rule(desk: Desk, wrong: dict[str, 
     assert desk.list() == []
 
 
+def test_unknown_tags_are_named_by_their_places_as_sent(desk: Desk) -> None:
+    known, unknown = desk.reference("tag"), [new_uid().hex() for _ in range(2)]
+    sent = [unknown[1], known, unknown[0], unknown[1]]
+    faults = [("/tagUids/2", "unknown-tag"), ("/tagUids/0", "unknown-tag")]
+    assert desk.refused("POST", "", who(tagUids=sent)).faults() == faults
+    made = desk.recipe(tagUids=[known, known])
+    assert made["tagUids"] == [known]
+    assert desk.refused("PATCH", f"/{made['uid']}", {"tagUids": sent}).faults() == faults
+
+
 def test_every_fault_of_an_identity_is_named_at_once(desk: Desk) -> None:
     answer = desk.refused("POST", "", {"brand": "", "serialNumber": "x" * 201, "macAddress": "no"})
     assert sorted(answer.faults()) == [
