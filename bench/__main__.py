@@ -1,4 +1,4 @@
-"""`python -m bench`: rows 1 to 5 of the targets, each beside its peer or limit, with the ratios of this one run.
+"""`python -m bench`: rows 1 to 6 of the targets, each beside its peer or limit, with the ratios of this one run.
 
 Absolute figures depend on the machine and on what else it does; the ratios are what to compare.
 """
@@ -21,11 +21,12 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bench import limits, reading, servers
+from bench import importing, limits, reading, servers
 from bench.load import Load, Result
 from bench.servers import CLIENT_CORE, Server
 
 MILLION = 1_000_000
+IMPORTED = 100_000
 CONNECTIONS = 64
 BATCH = 100
 BATCH_CONNECTIONS = 16
@@ -46,10 +47,11 @@ class Measured:
 class Bench:
     """One run, in a folder of its own; shows what it is doing."""
 
-    def __init__(self, folder: Path, seconds: float, present: int, progress: Progress) -> None:
+    def __init__(self, folder: Path, seconds: float, present: int, imported: int, progress: Progress) -> None:
         self.folder = folder
         self.seconds = seconds
         self.present = present
+        self.imported = imported
         self.progress = progress
         self.console = progress.console
 
@@ -191,8 +193,41 @@ def footprint(bench: Bench) -> None:
     )
 
 
+def bulk_import(bench: Bench) -> None:
+    """Row 6: a file of recipes, and what it does to single events that come in meanwhile."""
+    content = importing.fleet(bench.imported)
+    with servers.heliograph(bench.sub_folder("import")) as server:
+        with importing.events_meanwhile(server) as quiet:
+            time.sleep(max(5.0, bench.seconds))
+        before = server.memory()
+        task = bench.progress.add_task(f"importing {bench.imported:,} rows", total=None)
+        with importing.events_meanwhile(server) as busy:
+            imported = importing.import_file(server, content)
+        bench.progress.remove_task(task)
+        most = server.most_memory()
+    title = f"6. Import of {bench.imported:,} recipes, SQLite, with {importing.EVENTS_PER_SECOND} events/s meanwhile"
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for column in ("", "events", "p50 ms", "p99 ms", "slowest ms"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, paced in (("single events alone", quiet.result), ("single events during the import", busy.result)):
+        table.add_row(name, f"{paced.requests:,}", f"{paced.p50:.1f}", f"{paced.p99:.1f}", f"{paced.worst:.1f}")
+    bench.console.print(table)
+    bench.console.print(
+        f"   {imported.seconds:.1f} s from the first byte to the end of the job,"
+        f" {bench.imported / imported.seconds:,.0f} rows/s; {len(content) / 2**20:.0f} MiB of CSV;"
+        f" memory {before / 2**20:.0f} MiB before, {most / 2**20:.0f} MiB at most\n"
+    )
+
+
 # The footprint comes before the pages, which add tenants with events of their own.
-ROWS: dict[int, Callable[[Bench], None]] = {1: single_events, 2: batches, 3: postgres, 5: footprint, 4: pages}
+ROWS: dict[int, Callable[[Bench], None]] = {
+    1: single_events,
+    2: batches,
+    3: postgres,
+    5: footprint,
+    4: pages,
+    6: bulk_import,
+}
 
 
 def main() -> None:
@@ -201,6 +236,7 @@ def main() -> None:
     parser.add_argument("rows", nargs="*", type=int, choices=[*ROWS, []], help="rows to run; all by default")
     parser.add_argument("--seconds", type=float, default=6.0, help="length of each load (default 6)")
     parser.add_argument("--present", type=int, default=MILLION, help="events of the large log (default 1,000,000)")
+    parser.add_argument("--imported", type=int, default=IMPORTED, help="rows of the import (default 100,000)")
     arguments = parser.parse_args()
     rows = [row for row in ROWS if not arguments.rows or row in arguments.rows]
     console = Console(width=120)
@@ -211,7 +247,7 @@ def main() -> None:
             SpinnerColumn(), "{task.description}", TimeElapsedColumn(), console=console, transient=True
         ) as progress,
     ):
-        bench = Bench(Path(folder), arguments.seconds, arguments.present, progress)
+        bench = Bench(Path(folder), arguments.seconds, arguments.present, arguments.imported, progress)
         if {1, 4, 5} & set(rows):
             with servers.heliograph(bench.sub_folder("million")) as server:
                 filled = bench.load(server, "filling the large log", batch=BATCH, total=arguments.present)

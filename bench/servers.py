@@ -49,8 +49,15 @@ class Server:
 
     def memory(self) -> int:
         """Return the resident memory in bytes."""
+        return self._memory("VmRSS")
+
+    def most_memory(self) -> int:
+        """Return the most bytes that have been resident so far."""
+        return self._memory("VmHWM")
+
+    def _memory(self, name: str) -> int:
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
 
 
 def free_port() -> int:

@@ -35,6 +35,7 @@ from heliograph.storage.lockfile import LockFile
 from heliograph.storage.sealing import Sealer, make_key_file, parse_master_key
 from heliograph.storage.store import Store
 from heliograph.tenancy import first_start
+from heliograph.tenancy.access import all_tenants
 from heliograph.tenancy.model import Scope, Tenant
 
 DATABASE_FILE = "heliograph.db"
@@ -85,6 +86,8 @@ class Platform:
             self.store, share=settings.index_share, soft_lag=settings.index_soft_lag, patience=1.0
         )
         self.upkeep = Upkeep(self.store, remember_days=settings.dedup_days)
+        if self.lock is not None:
+            self.store.execute(jobs.take_over)
         self.jobs = {kind.name: kind for kind in _job_kinds(settings, self.sealer)}
         self.runner = Runner(self.store, self.jobs, self.upkeep.technical_error)
         self.recurring = Recurring(self.store, _chores(settings))
@@ -112,28 +115,37 @@ def _job_kinds(settings: Settings, sealer: Sealer) -> tuple[JobKind, ...]:
 
 
 SILENCE_ROUND_SECONDS = 10.0
-FORGET_ROUND_SECONDS = 3600.0
+ATTEMPTS_ROUND_SECONDS = 300.0
+JOBS_ROUND_SECONDS = 3600.0
 CHORE_ROWS = 100
 MOST_ATTEMPTS = 10_000
-"""Attempts to register in vain that one organization keeps."""
+"""Attempts to register in vain that one tenant keeps."""
 
 
 def _chores(settings: Settings) -> list[Chore]:
     """Return the small work that comes round again."""
+    silence = int(settings.device_silence * MICROSECONDS)
+    attempts = settings.attempt_days * 86_400 * MICROSECONDS
+
+    def with_old_attempts(tx: Transaction) -> list[int]:
+        return provisioning.tenants_with_old_attempts(tx, tx.now - attempts, MOST_ATTEMPTS)
 
     def forget_attempts(tx: Transaction, scope: Scope) -> bool:
-        before = tx.now - settings.attempt_days * 86_400 * MICROSECONDS
-        return provisioning.forget_attempts(tx, scope, before, MOST_ATTEMPTS, CHORE_ROWS)
+        return provisioning.forget_attempts(tx, scope, tx.now - attempts, MOST_ATTEMPTS, CHORE_ROWS)
+
+    def with_silent_devices(tx: Transaction) -> list[int]:
+        return presence.silent_tenants(tx, tx.now - silence)
 
     def end_silent(tx: Transaction, scope: Scope) -> bool:
-        return presence.end_silent(tx, scope, tx.now - int(settings.device_silence * MICROSECONDS), CHORE_ROWS)
+        return presence.end_silent(tx, scope, tx.now - silence, CHORE_ROWS)
 
+    forget_jobs = partial(jobs.forget, kept_days=settings.job_days)
     chores = [
-        Chore("forget-attempts", FORGET_ROUND_SECONDS, forget_attempts),
-        Chore("forget-jobs", FORGET_ROUND_SECONDS, partial(jobs.forget, kept_days=settings.job_days)),
+        Chore("forget-attempts", ATTEMPTS_ROUND_SECONDS, with_old_attempts, forget_attempts),
+        Chore("forget-jobs", JOBS_ROUND_SECONDS, all_tenants, forget_jobs),
     ]
-    if settings.device_silence:
-        chores.append(Chore("end-silent", SILENCE_ROUND_SECONDS, end_silent))
+    if silence:
+        chores.append(Chore("end-silent", SILENCE_ROUND_SECONDS, with_silent_devices, end_silent))
     return chores
 
 

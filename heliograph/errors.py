@@ -74,6 +74,16 @@ class PreconditionFailed(Refusal):
     """`If-Match` names another version than the present one."""
 
 
+def require_version(wanted: int | None, present: int) -> None:
+    """Make sure that a resource is changed as its caller knows it; None stands for any version.
+
+    Raises:
+        PreconditionFailed: when it has another version by now.
+    """
+    if wanted is not None and wanted != present:
+        raise PreconditionFailed("The resource has changed since; read it again.")
+
+
 class Gone(Refusal):
     """The thing existed and was removed for good."""
 

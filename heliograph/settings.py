@@ -124,7 +124,7 @@ class Settings:
     )
     dedup_days: int = _setting(30, "days", "How long repeats of an event or request are recognised.", _between(1, 3650))
     job_days: int = _setting(
-        30, "days", "How long finished jobs, their input and what became of its rows are kept.", _between(1, 3650)
+        30, "days", "How long finished jobs and what became of their rows are kept.", _between(1, 3650)
     )
     largest_clock_jump: int = _setting(
         60, "seconds", "A larger jump forward of the clock is not followed until confirmed.", _between(1, 86_400)

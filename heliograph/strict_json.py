@@ -23,6 +23,9 @@ _decode_any = msgspec.json.Decoder().decode
 END_OF_TEXT = r"$(?!\n)"
 """The end of a pattern: in Python's expressions `$` alone also matches before a final line feed."""
 
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""What no name, identifier or parameter may hold: the codes of C0 and C1, and DEL (ISO/IEC 6429)."""
+
 MASK = "the value"
 """Stands for the caller's value in the messages of schemas: what is refused may be secret, and is often long."""
 

@@ -113,7 +113,7 @@ def _body(route: Route, operation: dict[str, Any]) -> list[str]:
 
 def _example(example: Example) -> str:
     if isinstance(example.body, str):
-        return markdown.fence("csv", example.body.strip())
+        return markdown.fence("csv", "\n".join(example.body.splitlines()))
     return markdown.json_block(example.body)
 
 

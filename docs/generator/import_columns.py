@@ -23,13 +23,15 @@ _FILE = f"""\
 ## The file
 
 - **CSV** in UTF-8, with or without a byte order mark. The delimiter is a comma, semicolon, tab or `|`, and is found out
-  from the header; `delimiter` names another. Cells in double quotes may hold delimiters and line breaks.
+  from the header; a first line such as `sep=;` names it, and `delimiter` another. Cells in double quotes may hold
+  delimiters and line breaks.
+- Not a workbook (`.xlsx`, `.xls`, `.ods`) and nothing compressed: save the sheet as "CSV UTF-8".
 - **JSONL**: one JSON object on each line, with the field names below. `tags` is a list; `tagUids`, `policyUid` and
   `locationUid` are accepted too; `metadata` is an object.
 - At most {MOST_ROWS:,} rows, {MOST_COLUMNS} columns and {LONGEST_ROW // 1024} KiB in one row. The size of the file is
   bounded by [`import_bytes`](settings.md).
-- A quote `'` before a cell that begins with `=`, `+`, `-`, `@`, tab or carriage return is taken away: our own reports
-  put it there, so that no spreadsheet takes the cell for a formula."""
+- A quote `'` before a cell that begins with `=`, `+`, `-`, `@` (full-width too), a tab or a line end is taken away: our
+  own reports put it there, so that no spreadsheet takes the cell for a formula."""
 
 _COLUMNS = """\
 ## Columns
@@ -39,15 +41,21 @@ The header may have its columns in any order. Upper and lower case, spaces and p
 means with `map=Column:field` (on the command line `--map "Column=field"`), or `map=Column:-` to have one ignored.
 
 One column must be the brand, and one the serial number or the MAC address. Everything else may be missing; a blank cell
-says nothing. Two columns that mean the same field are refused, until one of them is mapped to `-`.
+says nothing. Of two columns that mean the same field, one that `map` gives it wins, and the other is ignored; if both
+mean it by their names, the file is refused until one of them is mapped.
 
-A file whose header cannot be used is refused as a whole with 400, before anything is imported: rules `encoding`,
-`header`, `brand-column`, `identifier-column`, `duplicate-column`, `duplicate-field`, `too-many-columns`."""
+A file whose header cannot be used is refused as a whole with 400, before anything is imported: rules
+`file-format`, `encoding`, `header`, `brand-column`, `identifier-column`, `duplicate-column`, `duplicate-field`,
+`too-many-columns`."""
 
 _VALUES: Mapping[str, str] = {
     "brand": "Who made the device. Required in each row.",
     "model": "If given, the device must be of this model.",
-    "serialNumber": "This or the MAC address is required. Compared without regard to upper and lower case.",
+    "serialNumber": (
+        "This or the MAC address is required. Compared without regard to upper and lower case. What people type for"
+        " *none* (`n/a`, `0`, `-`, `unknown`, ...) and numbers that a spreadsheet has rounded (`4.06023E+12`) are no"
+        " serial numbers (rule `placeholder`)."
+    ),
     "macAddress": (
         "12 hexadecimal digits in any usual notation: `00:1b:44:11:3a:b7`, `00-1B-44-11-3A-B7`, `001b.4411.3ab7`."
     ),
@@ -68,7 +76,11 @@ _VALUES: Mapping[str, str] = {
 
 _OUTCOMES: Mapping[Outcome, tuple[str, str]] = {
     "created": ("There is a new recipe.", markdown.NOTHING),
-    "updated": ("The recipe was there, differed, and is now as the row says (`existing=update`).", markdown.NOTHING),
+    "updated": (
+        "The recipe was there, differed, and is now as the row says (`existing=update`); or it was kept Invalid for"
+        " this very row, and is repaired.",
+        markdown.NOTHING,
+    ),
     "unchanged": ("The recipe was there and is what the row says; or the same row was kept before.", markdown.NOTHING),
     "invalid": (
         "The row has faults and was kept as a recipe with the status Invalid (`keepInvalid`).",
@@ -86,6 +98,8 @@ fault with `pointer`, `rule` and `message`, as in a [problem document](errors.md
 |---|---|---|
 | `identifiers_taken` | `conflict` | A device of yours, or several recipes, have the serial number or MAC address. |
 | `recipe_exists` | `conflict` | The recipe is there and differs; the message names the fields. |
+| `claim_code_used` | `conflict` | The recipe's claim code differs and was used; a file does not replace it. |
+| `claim_code_not_compared` | `conflict` | The recipe came about at the same moment; send the row again. |
 | `update_refused` | `conflict` | `existing=update` was asked for, and the recipe cannot be changed so. |
 | a [rule](errors.md#rules) | `rejected`, `invalid` | The first fault of the row. |
 

@@ -20,7 +20,9 @@ How to use this: [Keys with as few rights as possible](../how-to/permissions.md)
 
 _ENTITIES_NOTE = """\
 Today's routes ask for the permissions in the table below. The others belong to features that are still to come; they
-are part of the roles already, so that no role has to change its meaning then."""
+are part of the roles already, so that no role has to change its meaning then. The routes of `/v1/jobs` ask for what the
+kind of the job needs: for an import of recipes, `read recipe.tenant` to watch it and `create recipe.tenant` to cancel
+it. A device's own token reports for that device, and does nothing else."""
 
 
 def page() -> str:

@@ -11,7 +11,7 @@ from heliograph import publish
 from heliograph.catalog import events, store
 from heliograph.catalog.model import OwnType, compile_schema
 from heliograph.catalog.system import SYSTEM
-from heliograph.errors import Conflict, NotFound, PreconditionFailed
+from heliograph.errors import Conflict, NotFound, require_version
 from heliograph.storage.engine import Transaction
 from heliograph.tenancy.model import Scope
 
@@ -74,7 +74,7 @@ def update_type(tx: Transaction, scope: Scope, type: str, version: int | None, w
         Invalid: when the schema cannot be used.
     """
     before = get_type(tx, scope, type)
-    _require_version(version, before)
+    require_version(version, before.version)
     _check_schema(wish.schema)
     after = msgspec.structs.replace(
         before, schema=wish.schema, default_code=wish.default_code, default_criticality=wish.default_criticality
@@ -93,7 +93,7 @@ def delete_type(tx: Transaction, scope: Scope, type: str, version: int | None) -
     Raises:
         NotFound, PreconditionFailed: as for every change of a resource.
     """
-    _require_version(version, get_type(tx, scope, type))
+    require_version(version, get_type(tx, scope, type).version)
     store.delete_type(tx, scope, type)
     body = events.EventTypeDeleted(type=type)
     publish.record(tx, scope, events.EVENT_TYPE_DELETED, type, lambda _: body)
@@ -107,11 +107,6 @@ def own_types(tx: Transaction, scope: Scope) -> list[OwnType]:
 def _check_schema(schema: bytes | None) -> None:
     if schema is not None:
         compile_schema(schema)
-
-
-def _require_version(wanted: int | None, own: OwnType) -> None:
-    if wanted is not None and wanted != own.version:
-        raise PreconditionFailed("The event type has changed since; read it again.")
 
 
 def _changes(before: OwnType, after: OwnType) -> events.EventTypeChanges:

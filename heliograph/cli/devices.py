@@ -76,3 +76,16 @@ def deprovision(session: Session, uid: Uid, tenant: Tenant = None) -> None:
     """Return a device to nobody: its token and its settings end."""
     answer = session.client.request("POST", path_of("devices", uid, "deprovision"), {"tenantUid": tenant})
     print_item(answer.document, session.as_json)
+
+
+@app.command()
+@with_session
+def move(
+    session: Session,
+    uid: Uid,
+    to: Annotated[str, typer.Option("--to", metavar="UID", help="The organization that gets it, of the same company.")],
+    tenant: Tenant = None,
+) -> None:
+    """Give a device to another organization of the company; its new token is shown this once."""
+    answer = session.client.request("POST", path_of("devices", uid, "move"), {"tenantUid": tenant}, {"tenantUid": to})
+    print_item(answer.document, session.as_json)

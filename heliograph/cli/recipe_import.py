@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from contextlib import ExitStack
 from enum import StrEnum
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from heliograph.cli.client import Call, Query, Refused, describe_fault, encode_query, path_of
-from heliograph.cli.jobs import State, finished
+from heliograph.cli.client import Call, Query, Refused, encode_query, path_of
+from heliograph.cli.jobs import State, finished, why
 from heliograph.cli.load import opened
 from heliograph.cli.output import print_item, print_table, say
+from heliograph.cli.reports import draft_of, write_rows
 from heliograph.cli.session import Session, Tenant, with_session
 
 if TYPE_CHECKING:
-    from typing import BinaryIO, TextIO
+    from typing import BinaryIO
 
 FAILED = ("rejected", "conflict")
 """The outcomes of rows that were not taken."""
 
 TOLD_ROWS = 10
-LARGEST_PAGE = 1000
 
 
 class FileFormat(StrEnum):
@@ -68,7 +65,7 @@ def import_recipes(
     ),
     report: Annotated[
         Path | None,
-        typer.Option("--report", metavar="FILE", help="Write rows that failed there as CSV, to be corrected and sent."),
+        typer.Option("--report", metavar="FILE", help="Where to write rows that fail, as CSV to be corrected."),
     ] = None,
     tenant: Tenant = None,
 ) -> None:
@@ -81,6 +78,9 @@ def import_recipes(
 
     Importing a file again does no harm. Exit code 1 means that rows failed; the others are done.
     """
+    if dry_run and _is_same(file, report):
+        words = "a dry run imports no row, so its report would lose those of FILE; name another file"
+        raise typer.BadParameter(words, param_hint="--report")
     suffixed = FileFormat.JSONL if file.suffix.lower() in (".jsonl", ".ndjson") else FileFormat.CSV
     query: Query = {
         "dryRun": dry_run or None, "keepInvalid": keep_invalid or None, "existing": existing, "delimiter": delimiter,
@@ -88,13 +88,17 @@ def import_recipes(
     }  # fmt: skip
     with ExitStack() as files:
         # Opened before anything is sent: a report that cannot be written is no reason to import without one.
-        report_file = None if report is None else files.enter_context(_writable(report))
+        draft = None if report is None else files.enter_context(draft_of(report))
         with opened(file) as (stream, _):
             job = _upload(session, stream, query, CONTENT_TYPES[file_format or suffixed])
         job = finished(session, job, tenant)
         failed = _failed(job)
-        if report_file is not None:
-            _write_report(session, job, report_file, tenant)
+        if draft is not None and failed:
+            write_rows(session, job["uid"], FAILED, draft.text, tenant)
+            # Rows that the job never came to are in the file and nowhere else.
+            draft.wanted = job["state"] == State.SUCCEEDED or not _is_same(file, report)
+            if not draft.wanted:
+                say(f"{report} was left as it was: heliograph jobs rows {job['uid']} --report FILE has what failed.")
     _print(session, job, failed, tenant)
     if failed or job["state"] != State.SUCCEEDED:
         raise typer.Exit(1)
@@ -107,11 +111,8 @@ def _pair(text: str) -> str:
     return f"{column}:{field_name}"
 
 
-def _writable(path: Path) -> TextIO:
-    try:
-        return path.open("w", encoding="utf-8", newline="")
-    except OSError as error:
-        raise typer.BadParameter(f"{path}: {error.strerror}", param_hint="--report") from None
+def _is_same(file: Path, report: Path | None) -> bool:
+    return report is not None and file.exists() and report.exists() and file.samefile(report)
 
 
 def _upload(session: Session, stream: BinaryIO, query: Query, content_type: str) -> dict[str, Any]:
@@ -126,20 +127,6 @@ def _upload(session: Session, stream: BinaryIO, query: Query, content_type: str)
 def _failed(job: dict[str, Any]) -> int:
     outcomes: dict[str, int] = (job["result"] or {}).get("outcomes", {})
     return sum(outcomes.get(outcome, 0) for outcome in FAILED)
-
-
-def _write_report(session: Session, job: dict[str, Any], report: TextIO, tenant: str | None) -> None:
-    """Write the rows that failed as one table; it comes in pages, each with the same header."""
-    query = encode_query({"format": "csv", "outcome": FAILED, "limit": LARGEST_PAGE, "tenantUid": tenant})
-    next_page: str | None = query
-    writer = csv.writer(report)
-    while next_page is not None:
-        answer = session.client.transport.send(Call("GET", path_of("jobs", job["uid"], "rows"), next_page))
-        if answer.status >= 400:
-            raise Refused(answer)
-        rows = csv.reader(io.StringIO(answer.body.decode(), newline=""))
-        writer.writerows(rows if next_page is query else islice(rows, 1, None))
-        next_page = answer.next_page
 
 
 def _print(session: Session, job: dict[str, Any], failed: int, tenant: str | None) -> None:
@@ -163,9 +150,7 @@ def _tell_first(session: Session, job: dict[str, Any], failed: int, tenant: str 
     chosen = {"outcome": FAILED, "limit": TOLD_ROWS, "tenantUid": tenant}
     rows = session.client.request("GET", path_of("jobs", job["uid"], "rows"), chosen).document["data"]
     for row in rows:
-        detail = row["detail"]
-        faults = [describe_fault(**fault) for fault in detail["errors"]]
-        for text in faults or [describe_fault("", detail["reason"], detail["message"])]:
-            say(f"row {row['number']} (line {detail['line']}): {text}")
+        for text in why(row["detail"]):
+            say(f"row {row['number']} (line {row['detail']['line']}): {text}")
     if failed > len(rows):
         say(f"... and {failed - len(rows)} rows more; --report FILE keeps them all.")

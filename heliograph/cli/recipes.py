@@ -9,7 +9,7 @@ import typer
 
 from heliograph.cli.client import path_of
 from heliograph.cli.devices import Brand, Location, MacPrefix, NamePrefix, Policy, SerialPrefix, Tag
-from heliograph.cli.output import field, print_item, print_list, say
+from heliograph.cli.output import field, print_item, print_line, print_list, say
 from heliograph.cli.recipe_import import import_recipes
 from heliograph.cli.session import Session, Tenant, with_session
 
@@ -20,6 +20,12 @@ Uid = Annotated[str, typer.Argument(metavar="UID", help="The recipe.")]
 COLUMNS = {
     name: field(name)
     for name in ("uid", "status", "brand", "model", "serialNumber", "macAddress", "deviceName", "deviceIdentityHash")
+}
+
+
+ATTEMPTS = {
+    name: field(name)
+    for name in ("lastAt", "tries", "result", "reason", "brand", "model", "serialNumber", "macAddress", "recipeUid")
 }
 
 
@@ -115,6 +121,51 @@ def delete(session: Session, uid: Uid, tenant: Tenant = None) -> None:
     session.client.request("DELETE", path_of("provisioning-recipes", uid), {"tenantUid": tenant})
     if not session.as_json:
         say("removed")
+
+
+@app.command()
+@with_session
+def confirm(session: Session, uid: Uid, tenant: Tenant = None) -> None:
+    """Confirm that the device of a recipe is yours, so that it is enrolled without a claim code."""
+    path = path_of("provisioning-recipes", uid)
+    answer = session.client.request("PATCH", path, {"tenantUid": tenant}, {"confirmedOwnership": True})
+    print_item(answer.document, session.as_json)
+
+
+@app.command("claim-code")
+@with_session
+def claim_code(
+    session: Session,
+    uid: Uid,
+    expires_at: Annotated[
+        str | None, typer.Option("--expires-at", metavar="TIME", help="When it ends to work (RFC 3339).")
+    ] = None,
+    tenant: Tenant = None,
+) -> None:
+    """Make a claim code for a recipe and print it, once; any other code of the recipe ends."""
+    path = path_of("provisioning-recipes", uid, "claim-code")
+    made = session.client.request("POST", path, {"tenantUid": tenant}, {"expiresAt": expires_at}).document
+    if session.as_json:
+        print_line(made)
+        return
+    typer.echo(f"claim code: {made['claimCode']}")
+    say("The code is shown this once.")
+
+
+@app.command()
+@with_session
+def attempts(
+    session: Session,
+    uid: Annotated[str | None, typer.Argument(metavar="UID", help="The recipe; without it, all attempts.")] = None,
+    reason: Annotated[
+        list[str] | None, typer.Option("--reason", metavar="WORD", help="With one of these reasons.")
+    ] = None,
+    tenant: Tenant = None,
+) -> None:
+    """List registrations that were tried in vain."""
+    path = "/v1/registration-attempts" if uid is None else path_of("provisioning-recipes", uid, "attempts")
+    query = {"reason": reason, "tenantUid": tenant}
+    print_list(session.client.pages(path, query), ATTEMPTS, session.as_json)
 
 
 app.command("import")(import_recipes)

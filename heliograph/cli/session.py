@@ -168,8 +168,14 @@ def open_platform(settings: Settings, *, may_prepare: bool) -> Platform:
     Raises:
         CannotStart: as `heliograph.app.Platform` does.
     """
-    from heliograph.app import Platform
+    from heliograph.app import Platform, Unprepared
 
     # What is made now, the database above all, is nobody else's to read.
     os.umask(0o077)
-    return Platform(settings, may_prepare=may_prepare)
+    try:
+        return Platform(settings, may_prepare=may_prepare)
+    except Unprepared as unprepared:
+        # Often the platform is somewhere else, and the command was run in another folder than it usually is.
+        place = "" if settings.database_url else f" Looked for in the data folder {settings.data.absolute()}."
+        help_ = "A server that runs is named by --url or HELIOGRAPH_URL."
+        raise CannotStart(f"{unprepared}{place} {help_}") from None

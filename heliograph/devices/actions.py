@@ -12,7 +12,7 @@ from heliograph.catalog.definition import EventDefinition
 from heliograph.connected_accounts import actions as connected_accounts
 from heliograph.devices import bodies, events, store
 from heliograph.devices.model import Attachment, Device, DeviceFilter, Identity, Settings, check_metadata
-from heliograph.errors import Conflict, Invalid, NotFound, PreconditionFailed
+from heliograph.errors import Conflict, Invalid, NotFound, require_version
 from heliograph.ids import Secret, as_hex, new_uid
 from heliograph.presence import actions as presence
 from heliograph.references import actions as references
@@ -23,6 +23,9 @@ from heliograph.tenancy.model import Scope
 
 MOST_TAGS_ASKED = 1000
 """Tags that one list may be filtered by, those below included."""
+
+MOST_TREES_ASKED = 20
+"""Tags that one list may be filtered by together with all those below them."""
 
 holders = store.holders
 
@@ -104,19 +107,53 @@ def _claim(tx: Transaction, scope: Scope, identity: Identity, uid: bytes) -> boo
     return True
 
 
-def remember(tx: Transaction, scope: Scope, identity: Identity, *, recipe_uid: bytes) -> Device:
-    """Keep a device that was seen but could not be enrolled; it claims nothing, and nothing is recorded."""
+def find_waiting(tx: Transaction, scope: Scope, identity: Identity) -> Device | None:
+    """Return the device that was seen before under that identity and could not be enrolled, if there is one."""
+    return store.find_waiting(tx, scope, identity)
+
+
+def remember(
+    tx: Transaction,
+    scope: Scope,
+    identity: Identity,
+    *,
+    recipe_uid: bytes,
+    verification_hash: str | None = None,
+    known: Device | None = None,
+) -> Device:
+    """Keep a device that was seen but could not be enrolled; it claims nothing, and nothing is recorded.
+
+    `known` is its row from an earlier time. `verification_hash` is the proof that it brought, to be told of when it is
+    enrolled.
+    """
     device = Device(
-        uid=new_uid(),
+        uid=known.uid if known else new_uid(),
         state="waiting",
         identity=identity,
         settings=Settings(),
         recipe_uid=recipe_uid,
-        created_at=tx.now,
+        verification_hash=verification_hash,
+        created_at=known.created_at if known else tx.now,
         updated_at=tx.now,
+        version=known.version + 1 if known else 1,
     )
-    store.insert_device(tx, scope, device)
+    if known is None:
+        store.insert_device(tx, scope, device)
+    else:
+        store.update_device(tx, scope, known, device)
     return device
+
+
+def pair(tx: Transaction, scope: Scope, device: Device, verification_hash: str) -> Device:
+    """Note that an enrolled device was proved by a claim code, unless it was paired before."""
+    if device.verification_hash is not None:
+        return device
+    after = msgspec.structs.replace(
+        device, verification_hash=verification_hash, updated_at=tx.now, version=device.version + 1
+    )
+    store.update_device(tx, scope, device, after)
+    _record(tx, scope, events.DEVICE_PAIRED, after, bodies.paired(scope, after, verification_hash))
+    return after
 
 
 def create(tx: Transaction, scope: Scope, identity: Identity, settings: Settings) -> tuple[Device, Secret]:
@@ -171,14 +208,19 @@ def list_devices(
     """Return a page of the devices that pass every filter, and the uid to go on after when there are more.
 
     Raises:
-        Invalid: when the tags to filter by, those below them included, are more than 1,000.
+        Invalid: when the tags to filter by are more than 1,000, those below them included, or more than 20 are named
+            of which those below are wanted too.
     """
-    if wanted.nested_tags and wanted.tag_uids:
-        tags = {tag for named in wanted.tag_uids for tag in references.nested(tx, scope, named)}
+    tags = set(wanted.tag_uids)
+    if wanted.nested_tags and tags:
+        if len(tags) > MOST_TREES_ASKED:
+            words = f"At most {MOST_TREES_ASKED} tags can be named together with nestedTags."
+            raise Invalid.at("query/tagUid", "max-items", words)
         # A tag that does not exist has nothing below it, and no device either.
-        wanted = msgspec.structs.replace(wanted, tag_uids=tuple(sorted(tags | set(wanted.tag_uids))))
-    if len(wanted.tag_uids) > MOST_TAGS_ASKED:
+        tags.update(references.nested(tx, scope, tags, MOST_TAGS_ASKED + 1))
+    if len(tags) > MOST_TAGS_ASKED:
         raise Invalid.at("query/tagUid", "max-items", f"These are more than {MOST_TAGS_ASKED} tags.")
+    wanted = msgspec.structs.replace(wanted, tag_uids=tuple(sorted(tags)))
     found = store.list_devices(tx, scope, wanted, after, limit + 1)
     return found[:limit], found[limit - 1].uid if len(found) > limit else None
 
@@ -196,7 +238,7 @@ def update(tx: Transaction, scope: Scope, uid: bytes, version: int | None, patch
             metadata is too large.
     """
     device = get(tx, scope, uid)
-    _require_version(version, device)
+    require_version(version, device.version)
     if device.state != "enrolled":
         raise Conflict("Only an enrolled device can be changed.")
     # What stays is not checked: a tag that was just deleted is on its way out of the devices that have it.
@@ -257,7 +299,7 @@ def deprovision(tx: Transaction, scope: Scope, uid: bytes, version: int | None) 
         Conflict: when the device was never enrolled.
     """
     device = get(tx, scope, uid)
-    _require_version(version, device)
+    require_version(version, device.version)
     if device.state == "deprovisioned":
         return device
     if device.state != "enrolled":
@@ -268,14 +310,16 @@ def deprovision(tx: Transaction, scope: Scope, uid: bytes, version: int | None) 
 def delete(tx: Transaction, scope: Scope, uid: bytes, version: int | None) -> None:
     """Remove a device and what is known of it, deprovisioning it first; its events stay.
 
+    Of a device that only waited nothing was ever told, and nothing is told now.
+
     Raises:
         NotFound, PreconditionFailed: as for every change of a resource.
     """
     device = get(tx, scope, uid)
-    _require_version(version, device)
+    require_version(version, device.version)
     if device.state == "enrolled":
         _deprovision(tx, scope, device, "deleted")
-    else:
+    elif device.state == "deprovisioned":
         _record(tx, scope, events.DEVICE_REMOVED, device, bodies.removed(device, "deleted"))
     presence.forget(tx, scope, uid)
     store.delete_device(tx, scope, uid)
@@ -293,7 +337,7 @@ def move(tx: Transaction, scope: Scope, to: Scope, uid: bytes, version: int | No
     """
     require_organization(to)
     device = get(tx, scope, uid)
-    _require_version(version, device)
+    require_version(version, device.version)
     if device.state != "enrolled":
         raise Conflict("Only an enrolled device can be moved.")
     if to.tenant_id == scope.tenant_id:
@@ -334,8 +378,3 @@ def _record(tx: Transaction, scope: Scope, definition: EventDefinition, device: 
 def _orderly(settings: Settings) -> Settings:
     """Return the settings with every tag once, in the order in which they are stored."""
     return msgspec.structs.replace(settings, tag_uids=tuple(sorted(set(settings.tag_uids))))
-
-
-def _require_version(wanted: int | None, device: Device) -> None:
-    if wanted is not None and wanted != device.version:
-        raise PreconditionFailed("The device has changed since; read it again.")

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from heliograph.errors import Fault, Invalid
+from heliograph.strict_json import CONTROL_CHARACTERS
 
 State = Literal["enrolled", "waiting", "deprovisioned"]
 """`waiting`: seen, but its recipe could not be applied; `deprovisioned`: it belonged here and no longer does."""
@@ -31,7 +32,11 @@ DEEPEST_DOCUMENT = 64
 _MAC = re.compile(r"[0-9a-fA-F]{12}")
 _MAC_NOTATIONS = re.compile(r"(?:\w\w([:\- ]))(?:\w\w\1){4}\w\w|\w{4}([.\-:])\w{4}\2\w{4}|\w{12}", re.ASCII)
 _UNASSIGNED_MACS = {"000000000000", "FFFFFFFFFFFF"}
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_PLACEHOLDERS = {
+    "n/a", "na", "none", "null", "unknown", "-", "0", "#n/a", "#ref!", "#value!", "tbd", "x",
+}  # fmt: skip
+_ROUNDED_NUMBER = re.compile(r"[0-9](?:[.,][0-9]+)?e\+[0-9]+", re.IGNORECASE)
+"""As spreadsheets show long numbers, and save them in CSV: the digits that they left out are lost."""
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +93,7 @@ class Condition(msgspec.Struct, frozen=True, rename="camel"):
 class Presence(msgspec.Struct, frozen=True, kw_only=True):
     """What a device last said of itself. Times in microseconds UTC, `battery_level` in percent.
 
+    `last_seen_at` is when that came, by our clock; `connected_at` goes by the device's, where that is believed.
     `connection_uid` is there while the device is connected; `session` is its own name for that connection.
     """
 
@@ -208,20 +214,20 @@ def read_identity(
 ) -> tuple[Identity | None, list[Fault]]:
     """Normalise what identifies a device; texts of nothing but space count as absent.
 
-    Returns the identity, with an unusable MAC address left out, and a fault for every broken rule; there is no
-    identity when the brand is missing or unusable. `place` is the pointer of the object that holds the fields.
+    Returns the identity, with an unusable serial number or MAC address left out, and a fault for every broken rule;
+    there is no identity when the brand is missing or unusable. `place` is the pointer of the object that holds the
+    fields.
     """
     faults: list[Fault] = []
     unidentified = not any(text and text.strip() for text in (serial_number, mac_address))
     brand = _word(brand, f"{place}/brand", LONGEST_WORD, faults)
     model = _word(model, f"{place}/model", LONGEST_WORD, faults)
-    serial_number = _word(serial_number, f"{place}/serialNumber", LONGEST_SERIAL, faults)
+    serial_number = _serial(serial_number, f"{place}/serialNumber", faults)
     mac = None
     if mac_address is not None and mac_address.strip():
         mac = normal_mac(mac_address)
         if mac is None:
-            words = f"{mac_address[:40]!r} is not the MAC address of a device: it has 12 hexadecimal digits."
-            faults.append(Fault(f"{place}/macAddress", "mac-address", words))
+            faults.append(_no_mac(mac_address, f"{place}/macAddress"))
     if brand is None and not any(fault.pointer == f"{place}/brand" for fault in faults):
         faults.append(Fault(f"{place}/brand", "required", "The brand is required."))
     if unidentified:
@@ -231,13 +237,36 @@ def read_identity(
     return Identity(brand=brand, model=model, serial_number=serial_number, mac_address=mac), faults
 
 
+def _serial(text: str | None, pointer: str, faults: list[Fault]) -> str | None:
+    text = _word(text, pointer, LONGEST_SERIAL, faults)
+    if text is None:
+        return None
+    if fold(text) in _PLACEHOLDERS:
+        words = f"{text!r} stands for no serial number: leave it empty where there is none."
+        faults.append(Fault(pointer, "placeholder", words))
+        return None
+    if _ROUNDED_NUMBER.fullmatch(text):
+        words = f"{text[:40]!r} is a number that a spreadsheet has rounded: make its cell text and enter it again."
+        faults.append(Fault(pointer, "placeholder", words))
+        return None
+    return text
+
+
+def _no_mac(text: str, pointer: str) -> Fault:
+    if re.sub(r"[^0-9a-fA-F]", "", text).upper() in _UNASSIGNED_MACS and _MAC_NOTATIONS.fullmatch(text.strip()):
+        words = f"{text[:40]!r} belongs to no device: leave the MAC address empty where there is none."
+        return Fault(pointer, "mac-address", words)
+    words = f"{text[:40]!r} is not the MAC address of a device: it has 12 hexadecimal digits."
+    return Fault(pointer, "mac-address", words)
+
+
 def _word(text: str | None, pointer: str, longest: int, faults: list[Fault]) -> str | None:
     if text is None or not text.strip():
         return None
     text = text.strip()
     if len(text) > longest:
         faults.append(Fault(pointer, "max-length", f"At most {longest} characters."))
-    elif _CONTROLS.search(text):
+    elif CONTROL_CHARACTERS.search(text):
         faults.append(Fault(pointer, "control-characters", "Control characters are not accepted."))
     else:
         return text

@@ -9,9 +9,9 @@ import msgspec
 
 from heliograph.devices.model import Attachment, Condition, Device, DeviceFilter, Identity, Presence, Settings, fold
 from heliograph.storage.engine import Row, Table, Transaction
+from heliograph.storage.statements import batches, begins_with, placeholders
 from heliograph.tenancy.model import Scope
 
-IDENTIFIERS_AT_ONCE = 200
 _DEVICE_TAG = Table("device_tag", {"tenant_id": "bigint", "device_uid": "bytes", "tag_uid": "bytes"})
 _DEVICE = (
     "select d.uid, d.state, d.brand, d.model, d.serial_number, d.mac_address, d.name, d.policy_uid, d.location_uid,"
@@ -20,7 +20,6 @@ _DEVICE = (
     " p.last_seen_at, p.connection_uid, p.session, p.connected_at, p.battery_level, p.errors, p.warnings"
     " from device d left join device_presence p on p.tenant_id = d.tenant_id and p.device_uid = d.uid"
 )
-_LAST_CHARACTER = "\U0010ffff"
 
 _encode = msgspec.json.Encoder().encode
 _conditions = msgspec.json.Decoder(tuple[Condition, ...]).decode
@@ -33,8 +32,8 @@ _metadata = msgspec.json.Decoder(dict[str, Any]).decode
 def holders(tx: Transaction, identifiers: Sequence[str]) -> dict[str, tuple[int, bytes]]:
     """Return for each enrolled identifier the number of the tenant and the uid of the device that hold it."""
     found: dict[str, tuple[int, bytes]] = {}
-    for start in range(0, len(identifiers), IDENTIFIERS_AT_ONCE):
-        names, values = _listed("i", identifiers[start : start + IDENTIFIERS_AT_ONCE])
+    for batch in batches(identifiers):
+        names, values = placeholders("i", batch)
         rows = tx.all(
             f"select identifier, tenant_id, device_uid from device_identifier where identifier in ({names})", **values
         )
@@ -106,6 +105,21 @@ def find_device(tx: Transaction, scope: Scope, uid: bytes) -> Device | None:
     return _devices(tx, scope, rows)[0] if rows else None
 
 
+def find_waiting(tx: Transaction, scope: Scope, identity: Identity) -> Device | None:
+    """Read the oldest device of the organization that waits under one of the identifiers of that identity."""
+    columns = {"serial_key": identity.serial_key, "mac_address": identity.mac_address}
+    for column, value in columns.items():
+        if value is not None:
+            rows = tx.all(
+                f"{_DEVICE} where d.tenant_id = :tenant_id and d.{column} = :value and d.brand_key = :brand"
+                " and d.state = 'waiting' order by d.uid limit 1",
+                tenant_id=scope.tenant_id, value=value, brand=identity.brand_key,
+            )  # fmt: skip
+            if rows:
+                return _devices(tx, scope, rows)[0]
+    return None
+
+
 def list_devices(tx: Transaction, scope: Scope, wanted: DeviceFilter, after: bytes, limit: int) -> list[Device]:
     """Read the devices that pass every filter, in the order of their uids."""
     conditions, values = _conditions_of(wanted)
@@ -129,7 +143,7 @@ def referring(tx: Transaction, scope: Scope, kind: Attachment, uid: bytes, limit
 
 def detach(tx: Transaction, scope: Scope, kind: Attachment, uid: bytes, devices: Collection[bytes]) -> None:
     """Take a tag, policy, location or connected account from devices that have it; their versions rise."""
-    names, values = _listed("d", devices)
+    names, values = placeholders("d", devices)
     cleared = "" if kind == "tag" else f", {kind}_uid = null"
     tx.run(
         f"update device set updated_at = :now, version = version + 1{cleared} where tenant_id = :tenant_id"
@@ -194,12 +208,15 @@ def _conditions_of(wanted: DeviceFilter) -> tuple[list[str], dict[str, Any]]:
         ("brand_key", [fold(brand) for brand in wanted.brands]),
     ):
         if several:
-            names, more = _listed(column, several)
+            names, more = placeholders(column, several)
             conditions.append(f" and d.{column} in ({names})")
             values |= more
     if wanted.tag_uids:
-        names, more = _listed("tag", wanted.tag_uids)
-        tagged = f"select device_uid from device_tag where tenant_id = :tenant_id and tag_uid in ({names})"
+        names, more = placeholders("tag", wanted.tag_uids)
+        tagged = (
+            "select device_uid from device_tag where tenant_id = :tenant_id"
+            f" and tag_uid in ({names}) and device_uid > :after"
+        )
         conditions.append(f" and d.uid in ({tagged})")
         values |= more
     if wanted.connected is not None:
@@ -210,15 +227,10 @@ def _conditions_of(wanted: DeviceFilter) -> tuple[list[str], dict[str, Any]]:
         ("mac_address", wanted.mac_prefix),
     ):
         if prefix:
-            conditions.append(f" and d.{column} >= :{column} and d.{column} < :{column}_end")
-            values |= {column: prefix, f"{column}_end": prefix + _LAST_CHARACTER}
+            condition, more = begins_with("device", column, prefix)
+            conditions.append(f" and {condition}")
+            values |= more
     return conditions, values
-
-
-def _listed(name: str, given: Collection[Any]) -> tuple[str, dict[str, Any]]:
-    """Return the names of several values as they stand between `in (` and `)`, and the values themselves."""
-    values = {f"{name}{n}": value for n, value in enumerate(given)}
-    return ", ".join(f":{each}" for each in values), values
 
 
 def _devices(tx: Transaction, scope: Scope, rows: Sequence[Row]) -> list[Device]:
@@ -229,7 +241,7 @@ def _devices(tx: Transaction, scope: Scope, rows: Sequence[Row]) -> list[Device]
 def _tags_of(tx: Transaction, scope: Scope, uids: Sequence[bytes]) -> dict[bytes, list[bytes]]:
     found: dict[bytes, list[bytes]] = {}
     if uids:
-        names, values = _listed("d", uids)
+        names, values = placeholders("d", uids)
         rows = tx.all(
             f"select device_uid, tag_uid from device_tag where tenant_id = :tenant_id and device_uid in ({names})"
             " order by device_uid, tag_uid",

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 
+from heliograph.http.fields import path_uid
 from heliograph.http.lists import ListQuery, TenantQuery, etag, list_response, resume_after, wanted_version
 from heliograph.http.messages import Request, Response, json_response
 from heliograph.http.services import change
@@ -140,10 +141,6 @@ def key_body(held: Held) -> KeyBody:
     )
 
 
-def _uid(request: Request, name: str = "uid") -> Uid:
-    return parse_uid(request.parameters[name], f"path/{name}")
-
-
 async def _scope(request: Request, permission: str) -> Scope:
     return await request.services.scope(request.known, permission, request.query(TenantQuery).tenant_uid)
 
@@ -175,7 +172,7 @@ async def list_accounts(request: Request) -> Response:
 async def show_account(request: Request) -> Response:
     """Return one of the tenant's accounts."""
     scope = await _scope(request, "read account.tenant")
-    held = await request.services.read(partial(actions.get_account, scope=scope, uid=_uid(request)))
+    held = await request.services.read(partial(actions.get_account, scope=scope, uid=path_uid(request)))
     return _account_response(held)
 
 
@@ -184,7 +181,7 @@ async def update_account(request: Request) -> Response:
     scope = await _scope(request, "update account.tenant")
     patch = request.json(AccountPatch)
     step = partial(
-        actions.rename_account, scope=scope, uid=_uid(request), version=wanted_version(request), name=patch.name
+        actions.rename_account, scope=scope, uid=path_uid(request), version=wanted_version(request), name=patch.name
     )
     return _account_response(await request.services.write(step, [scope.tenant_id]))
 
@@ -198,7 +195,7 @@ def _account_response(held: Held) -> Response:
 async def revoke_account(request: Request) -> Response:
     """End an account and all its keys for good."""
     scope = await _scope(request, "delete account.tenant")
-    step = partial(actions.revoke_account, scope=scope, uid=_uid(request))
+    step = partial(actions.revoke_account, scope=scope, uid=path_uid(request))
     await request.services.write(step, [scope.tenant_id])
     request.services.rights_changed()
     return Response(204)
@@ -234,14 +231,14 @@ async def list_keys(request: Request) -> Response:
 async def show_key(request: Request) -> Response:
     """Return one of the tenant's keys."""
     scope = await _scope(request, "read key.tenant")
-    held = await request.services.read(partial(actions.get_key, scope=scope, uid=_uid(request)))
+    held = await request.services.read(partial(actions.get_key, scope=scope, uid=path_uid(request)))
     return json_response(200, key_body(held))
 
 
 async def revoke_key(request: Request) -> Response:
     """End a key for good."""
     scope = await _scope(request, "delete key.tenant")
-    step = partial(actions.revoke_key, scope=scope, uid=_uid(request))
+    step = partial(actions.revoke_key, scope=scope, uid=path_uid(request))
     await request.services.write(step, [scope.tenant_id])
     request.services.rights_changed()
     return Response(204)
@@ -273,7 +270,7 @@ async def remove_key_grant(request: Request) -> Response:
 async def _add_grant(request: Request, holder: Holder) -> Response:
     scope = await _scope(request, f"update {holder}.tenant")
     wish = request.json(GrantWish)
-    uid, caller = _uid(request), request.caller
+    uid, caller = path_uid(request), request.caller
     on = await _granted_on(request, scope.permission, wish)
 
     def act(tx: Transaction) -> tuple[bytes, bytes]:
@@ -295,7 +292,7 @@ async def _granted_on(request: Request, permission: str, wish: GrantWish) -> lis
 
 async def _remove_grant(request: Request, holder: Holder) -> Response:
     scope = await _scope(request, f"update {holder}.tenant")
-    uid, grant = _uid(request), _uid(request, "grantUid")
+    uid, grant = path_uid(request), path_uid(request, "grantUid")
     get = actions.get_account if holder == "account" else actions.get_key
     held = await request.services.read(partial(get, scope=scope, uid=uid))
     reached = [found.tenant_id for found in held.grants if found.uid == grant]

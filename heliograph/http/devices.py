@@ -25,6 +25,7 @@ from heliograph.devices.model import (
     read_identity,
 )
 from heliograph.errors import Invalid
+from heliograph.http.fields import optional_uid, path_uid, read_tags, tags_as_sent
 from heliograph.http.lists import (
     ListQuery,
     TenantQuery,
@@ -37,8 +38,10 @@ from heliograph.http.lists import (
 from heliograph.http.messages import Request, Response, json_response
 from heliograph.http.services import change
 from heliograph.http.tenants import Name
-from heliograph.ids import Uid, as_hex, as_optional_hex, parse_uid
+from heliograph.ids import as_hex, as_optional_hex, parse_uid
+from heliograph.provisioning import actions as provisioning
 from heliograph.provisioning import releasing
+from heliograph.provisioning.recipes import Demands, missing_demands
 from heliograph.storage.engine import Transaction
 from heliograph.tenancy.model import Scope
 from heliograph.times import print_optional_time, print_time
@@ -89,7 +92,7 @@ class DeviceMove(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
 class DevicesQuery(ListQuery, frozen=True, kw_only=True, rename="camel"):
     """Which devices to list: those that pass every filter. One named several times is passed by any of its values.
 
-    `nestedTags` includes devices that have only a tag below one of those named.
+    `nestedTags` includes devices that have only a tag below one of those named, of which there may be 20 then.
     """
 
     tag_uid: tuple[UidText, ...] = ()
@@ -205,8 +208,10 @@ def _response(scope: Scope, device: Device) -> Response:
 # -- reading requests -----------------------------------------------------------------------------------------------
 
 
-def _identity(new: NewDevice) -> Identity:
+def _identity(new: NewDevice, demands: Demands) -> Identity:
     identity, faults = read_identity(new.brand, new.model, new.serial_number, new.mac_address)
+    if identity is not None and not faults:
+        faults = missing_demands(identity, demands)
     if faults or identity is None:
         raise Invalid("The device cannot be told from others by these fields.", tuple(faults))
     return identity
@@ -215,12 +220,10 @@ def _identity(new: NewDevice) -> Identity:
 def _settings(new: NewDevice) -> Settings:
     return Settings(
         name=new.name,
-        tag_uids=_tags(new.tag_uids),
-        policy_uid=None if new.policy_uid is None else parse_uid(new.policy_uid, "/policyUid"),
-        location_uid=None if new.location_uid is None else parse_uid(new.location_uid, "/locationUid"),
-        connected_account_uid=(
-            None if new.connected_account_uid is None else parse_uid(new.connected_account_uid, "/connectedAccountUid")
-        ),
+        tag_uids=read_tags(new.tag_uids),
+        policy_uid=optional_uid(new.policy_uid, "/policyUid"),
+        location_uid=optional_uid(new.location_uid, "/locationUid"),
+        connected_account_uid=optional_uid(new.connected_account_uid, "/connectedAccountUid"),
         metadata=new.metadata,
     )
 
@@ -228,20 +231,12 @@ def _settings(new: NewDevice) -> Settings:
 def _patch(patch: DevicePatch) -> actions.SettingsPatch:
     return actions.SettingsPatch(
         name=patch.name,
-        tag_uids=UNSET if patch.tag_uids is UNSET else _tags(patch.tag_uids),
-        policy_uid=_optional_uid(patch.policy_uid, "/policyUid"),
-        location_uid=_optional_uid(patch.location_uid, "/locationUid"),
-        connected_account_uid=_optional_uid(patch.connected_account_uid, "/connectedAccountUid"),
+        tag_uids=UNSET if patch.tag_uids is UNSET else read_tags(patch.tag_uids),
+        policy_uid=optional_uid(patch.policy_uid, "/policyUid"),
+        location_uid=optional_uid(patch.location_uid, "/locationUid"),
+        connected_account_uid=optional_uid(patch.connected_account_uid, "/connectedAccountUid"),
         metadata=patch.metadata,
     )
-
-
-def _tags(texts: list[str]) -> tuple[bytes, ...]:
-    return tuple(parse_uid(text, f"/tagUids/{n}") for n, text in enumerate(texts))
-
-
-def _optional_uid(text: str | UnsetType | None, pointer: str) -> bytes | UnsetType | None:
-    return parse_uid(text, pointer) if isinstance(text, str) else text
 
 
 def _filter(given: DevicesQuery) -> DeviceFilter:
@@ -277,10 +272,6 @@ def read_mac_prefix(text: str | None) -> str | None:
     return prefix
 
 
-def _uid(request: Request) -> Uid:
-    return parse_uid(request.parameters["uid"], "path/uid")
-
-
 async def _scope(request: Request, permission: str) -> Scope:
     return await request.services.scope(request.known, permission, request.query(TenantQuery).tenant_uid)
 
@@ -301,35 +292,37 @@ async def create_device(request: Request) -> Response:
     """Enrol a device by hand and show its token, once."""
     scope = await _scope(request, CREATE)
     new = request.json(NewDevice)
-    identity, settings = _identity(new), _settings(new)
+    identity, settings = _identity(new, request.services.brand_demands), _settings(new)
 
     def act(tx: Transaction) -> tuple[bytes, bytes]:
-        device, token = actions.create(tx, scope, identity, settings)
+        device, token = provisioning.enrol_by_hand(tx, scope, identity, settings)
         shown, kept = (new_body_of(scope, device, text) for text in (token.reveal(), None))
         return _encode(shown), _encode(kept)
 
-    return await change(request, scope, act)
+    with tags_as_sent(new.tag_uids):
+        return await change(request, scope, act)
 
 
 async def show_device(request: Request) -> Response:
     """Return one device."""
     scope = await _scope(request, READ)
-    return _response(scope, await request.services.read(partial(actions.get, scope=scope, uid=_uid(request))))
+    return _response(scope, await request.services.read(partial(actions.get, scope=scope, uid=path_uid(request))))
 
 
 async def update_device(request: Request) -> Response:
     """Change a device's name, tags, policy, location, connected account or metadata."""
     scope = await _scope(request, UPDATE)
-    uid, version = _uid(request), wanted_version(request)
-    patch = _patch(request.json(DevicePatch))
-    step = partial(releasing.update, scope=scope, uid=uid, version=version, patch=patch)
-    return _response(scope, await request.services.write(step, [scope.tenant_id]))
+    uid, version = path_uid(request), wanted_version(request)
+    given = request.json(DevicePatch)
+    step = partial(releasing.update, scope=scope, uid=uid, version=version, patch=_patch(given))
+    with tags_as_sent(given.tag_uids):
+        return _response(scope, await request.services.write(step, [scope.tenant_id]))
 
 
 async def delete_device(request: Request) -> Response:
     """Remove a device; its events stay."""
     scope = await _scope(request, DELETE)
-    step = partial(releasing.delete, scope=scope, uid=_uid(request), version=wanted_version(request))
+    step = partial(releasing.delete, scope=scope, uid=path_uid(request), version=wanted_version(request))
     await request.services.write(step, [scope.tenant_id])
     request.services.rights_changed()
     return Response(204)
@@ -338,7 +331,7 @@ async def delete_device(request: Request) -> Response:
 async def deprovision_device(request: Request) -> Response:
     """Return a device to nobody."""
     scope = await _scope(request, UPDATE)
-    step = partial(releasing.deprovision, scope=scope, uid=_uid(request), version=wanted_version(request))
+    step = partial(releasing.deprovision, scope=scope, uid=path_uid(request), version=wanted_version(request))
     device = await request.services.write(step, [scope.tenant_id])
     request.services.rights_changed()
     return _response(scope, device)
@@ -347,7 +340,7 @@ async def deprovision_device(request: Request) -> Response:
 async def move_device(request: Request) -> Response:
     """Give a device to another organization of the company, and show its new token, once."""
     scope = await _scope(request, UPDATE)
-    uid, version = _uid(request), wanted_version(request)
+    uid, version = path_uid(request), wanted_version(request)
     target = parse_uid(request.json(DeviceMove).tenant_uid, "/tenantUid").hex()
     to = await request.services.scope(request.known, CREATE, target)
     step = partial(releasing.move, scope=scope, to=to, uid=uid, version=version)

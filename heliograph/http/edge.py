@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from heliograph.errors import NotFound, Refusal, TooLarge, TooMany, Unauthenticated, Unavailable
+from heliograph.errors import NotFound, Refusal, TooLarge, TooMany, Unauthenticated, Unavailable, UnsupportedMediaType
 from heliograph.http.callers import KnownCaller
 from heliograph.http.messages import Receive, Request, Response
 from heliograph.http.problems import CONTENT_TYPE, INTERNAL, METHOD_NOT_ALLOWED, ProblemBody, body_of, describe
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _encode = msgspec.json.Encoder().encode
 _BEARER = "bearer "
+_ENCODING_RULE = "content-encoding"
 
 
 class NoQuery(msgspec.Struct, frozen=True):
@@ -84,6 +85,8 @@ class Edge:
         if route.permission is not None:
             request.known = await self._authenticate(request) if caller is None else KnownCaller(caller, 0.0)
             request.caller = request.known.caller
+        if route.body is not None:
+            _refuse_encoded(request)
         if route.streams:
             request.receive = receive
         elif request.scope["method"] not in ("GET", "HEAD"):
@@ -130,6 +133,13 @@ def _bearer_token(request: Request) -> str | None:
     return value[7:].strip()
 
 
+def _refuse_encoded(request: Request) -> None:
+    encoding = request.header(b"content-encoding")
+    if encoding and encoding.lower() != "identity":
+        words = "Send the body as it is; a Content-Encoding is not undone here."
+        raise UnsupportedMediaType.at("header/content-encoding", _ENCODING_RULE, words)
+
+
 async def _read_body(receive: Receive, request: Request, limit: int) -> bytes:
     # Asked before the body is: a client that waits to be told to continue need not send it.
     length = request.header(b"content-length")
@@ -163,6 +173,9 @@ def problem_response(refusal: Refusal, request_id: str) -> Response:
         response.headers.append((b"retry-after", str(refusal.retry_after).encode()))
     elif isinstance(refusal, Unauthenticated):
         response.headers.append((b"www-authenticate", b"Bearer"))
+    elif any(fault.rule == _ENCODING_RULE for fault in refusal.faults):
+        # What would be taken: RFC 9110 section 12.5.3.
+        response.headers.append((b"accept-encoding", b"identity"))
     return response
 
 

@@ -17,15 +17,13 @@ from heliograph.http.services import request_identity
 from heliograph.ids import new_uid
 from heliograph.jobs import actions as jobs
 from heliograph.provisioning.columns import Format, Layout, Options, read_mapping
-from heliograph.provisioning.importing import IMPORT, PART_BYTES, seal_part
-from heliograph.provisioning.importrows import OnExisting, Order
+from heliograph.provisioning.importing import CREATE, IMPORT, PART_BYTES, UPDATE, seal_part
+from heliograph.provisioning.importrows import CONFIRM, OnExisting, Order
 from heliograph.provisioning.spreadsheet import HEAD_BYTES, sniff
 from heliograph.publish import once
 from heliograph.storage.engine import Transaction
 from heliograph.tenancy.access import require_organization
 from heliograph.tenancy.model import Scope
-
-CREATE, UPDATE, CONFIRM = "create recipe.tenant", "update recipe.tenant", "confirm recipe.tenant"
 
 FORMATS: dict[str, Format | None] = {
     "text/csv": "csv",
@@ -42,8 +40,8 @@ class ImportQuery(TenantQuery, frozen=True, kw_only=True, rename="camel"):
     """How to read the file and what to do with its rows.
 
     `map` is repeated: `Column:field`, `Column:-` to ignore it. `dryRun` changes nothing and reports the same.
-    `keepInvalid` keeps rows with faults as Invalid recipes. `existing` says what a row does to a recipe that is there
-    already and differs.
+    `keepInvalid` keeps rows with faults as Invalid recipes, which wait only when each faulty field was set or given up.
+    `existing` says what a row does to a recipe that is there already and differs.
     """
 
     dry_run: bool = False

@@ -35,9 +35,9 @@ JOBS = (
         summary="List what became of a job's rows",
         description=(
             "With `format=csv` each page is a table: the columns that were sent, then `heliograph_row`,"
-            " `heliograph_outcome`, `heliograph_reason` and `heliograph_message`; the header `link` leads to the next"
-            " page. A cell that a spreadsheet could take for a formula has a single quote before it, which an import"
-            " takes away again."
+            " `heliograph_outcome`, `heliograph_reason`, `heliograph_message` and `heliograph_text`, the beginning of a"
+            " row that cannot be read; the header `link` leads to the next page. A cell that a spreadsheet could take"
+            " for a formula has a single quote before it, which an import takes away again."
         ),
         query=jobs.JobRowsQuery, answers={200: jobs.JobRowList}, answer_types=("application/json", "text/csv"),
     ),

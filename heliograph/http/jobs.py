@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
-from heliograph.errors import Denied, Invalid, NotFound
+from heliograph.errors import Conflict, Denied, Invalid, NotFound
 from heliograph.http.lists import (
     ListQuery,
     TenantQuery,
@@ -28,7 +28,7 @@ from heliograph.tenancy.model import Scope
 from heliograph.times import print_optional_time, print_time
 
 CSV = b"text/csv; charset=utf-8"
-OWN_COLUMNS = ("heliograph_row", "heliograph_outcome", "heliograph_reason", "heliograph_message")
+OWN_COLUMNS = ("heliograph_row", "heliograph_outcome", "heliograph_reason", "heliograph_message", "heliograph_text")
 """Stand behind the columns of the input, which can be corrected and sent again with them."""
 
 MOST_OUTCOMES = 20
@@ -119,6 +119,8 @@ async def show_job(request: Request) -> Response:
 async def cancel_job(request: Request) -> Response:
     """End a job before its next chunk."""
     job, scope = await _job(request, request.query(TenantQuery).tenant_uid, _change_of)
+    if not request.services.jobs[job.kind].cancellable:
+        raise Conflict(f"A job of the kind {job.kind} cannot be cancelled: what it finishes has begun to hold already.")
     job = await request.services.write(partial(actions.cancel, scope=scope, uid=job.uid), [scope.tenant_id])
     clear = partial(actions.clear, scope=scope, job_uid=job.uid)
     while await request.services.write(clear, [scope.tenant_id]):
@@ -149,12 +151,13 @@ def table(job: Job, rows: Sequence[JobRow]) -> bytes:
     """
     columns = _columns(job)
     text = io.StringIO()
-    writer = csv.writer(text)
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
     writer.writerow([guarded(cell) for cell in (*columns, *OWN_COLUMNS)])
     for row in rows:
         cells = row.detail.get("cells", {})
         sent = [str(cells.get(column, "")) for column in columns]
-        writer.writerow([guarded(cell) for cell in (*sent, str(row.number), row.outcome, *_why(row.detail))])
+        told = (str(row.number), row.outcome, *_why(row.detail), row.detail.get("text", ""))
+        writer.writerow([guarded(cell) for cell in (*sent, *told)])
     return text.getvalue().encode()
 
 
@@ -166,8 +169,10 @@ def _why(detail: dict[str, Any]) -> tuple[str, str]:
 
 
 def _columns(job: Job) -> list[str]:
-    kept = job.result if isinstance(job.result, dict) and "columns" in job.result else job.parameters
-    return [str(column) for column in kept.get("columns", ())]
+    """Return the columns of the input: those that the work found, else those that it was begun with."""
+    known = (job.result, job.parameters, job.parameters.get("layout"))
+    found = next((kept["columns"] for kept in known if isinstance(kept, dict) and "columns" in kept), ())
+    return [str(column) for column in found]
 
 
 def _link(request: Request, cursor: str) -> tuple[bytes, bytes]:

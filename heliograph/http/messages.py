@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from heliograph.errors import Fault, Invalid, TooLarge, Unavailable, UnsupportedMediaType
-from heliograph.strict_json import read
+from heliograph.strict_json import CONTROL_CHARACTERS, read
 
 if TYPE_CHECKING:
     from heliograph.http.callers import KnownCaller
@@ -27,7 +27,6 @@ _encode = msgspec.json.Encoder().encode
 _LIST_FIELD = (list, tuple)
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 MOST_PARAMETERS = 1000
 
 
@@ -165,7 +164,7 @@ def read_query(query_string: bytes, model: type[S]) -> S:
         try:
             if kind is None:
                 faults.append(Fault(f"query/{name}", "unknown-parameter", f"Unknown parameter {name!r}."))
-            elif _CONTROLS.search("".join(texts)):
+            elif CONTROL_CHARACTERS.search("".join(texts)):
                 words = f"The parameter {name!r} has a control character."
                 faults.append(Fault(f"query/{name}", "control-characters", words))
             elif getattr(kind, "__origin__", None) in _LIST_FIELD:

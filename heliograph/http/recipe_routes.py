@@ -41,7 +41,7 @@ RECIPES = (
     ),
     Route(
         method="POST", path="/v1/provisioning-recipes/import", handler=imports.import_recipes,
-        permission=imports.CREATE, tag=_TAG, summary="Import recipes from a file",
+        permission=recipes.CREATE, tag=_TAG, summary="Import recipes from a file",
         description=(
             "Takes a CSV file (any delimiter, header in any order) or JSONL, and answers with the job that imports it:"
             " `GET /v1/jobs/{uid}` tells how far it is, `GET /v1/jobs/{uid}/rows` what became of each row. Importing a"

@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 from heliograph.devices.model import Settings, check_metadata, fold, fold_prefix, read_identity
 from heliograph.errors import Invalid
 from heliograph.http.devices import Metadata, Prefix, TagUids, read_mac_prefix
+from heliograph.http.fields import optional_uid, path_uid, read_tags, tags_as_sent
 from heliograph.http.lists import (
     ListQuery,
     TenantQuery,
@@ -146,7 +147,10 @@ class AttemptsQuery(ListQuery, frozen=True, kw_only=True, rename="camel"):
 
 
 class AttemptBody(msgspec.Struct, frozen=True, rename="camel"):
-    """Attempts of a device that did not succeed, alike and from one caller: how many and when first and last."""
+    """Attempts of a device that did not succeed, alike and from one caller: how many and when first and last.
+
+    `keyUid` is the key that was used, when it is one of the tenant's own.
+    """
 
     uid: str
     recipe_uid: str | None
@@ -157,6 +161,7 @@ class AttemptBody(msgspec.Struct, frozen=True, rename="camel"):
     model: str | None
     serial_number: str | None
     mac_address: str | None
+    key_uid: str | None
     first_at: str
     last_at: str
     tries: int
@@ -192,25 +197,11 @@ async def _scope(request: Request, permission: str, tenant_uid: str | None = Non
     return await request.services.scope(request.known, permission, tenant_uid)
 
 
-def _uid(request: Request) -> bytes:
-    return parse_uid(request.parameters["uid"], "path/uid")
-
-
-def tags_of(texts: list[str]) -> tuple[bytes, ...]:
-    """Read the uids of tags: each once, in the order in which they are kept."""
-    return tuple(sorted({parse_uid(text, f"/tagUids/{n}") for n, text in enumerate(texts)}))
-
-
-def optional_uid(text: str | None, pointer: str) -> bytes | None:
-    """Read a uid that may be left out."""
-    return None if text is None else parse_uid(text, pointer)
-
-
 def _settings(new: NewRecipe) -> Settings:
     check_metadata(new.metadata)
     return Settings(
         name=new.device_name,
-        tag_uids=tags_of(new.tag_uids),
+        tag_uids=read_tags(new.tag_uids),
         policy_uid=optional_uid(new.policy_uid, "/policyUid"),
         location_uid=optional_uid(new.location_uid, "/locationUid"),
         metadata=new.metadata,
@@ -229,6 +220,9 @@ async def create_recipe(request: Request) -> Response:
         faults = missing_demands(identity, request.services.brand_demands)
     if identity is None or faults:
         raise Invalid("The recipe could not tell its device from others.", tuple(faults))
+    if new.claim_code is None and new.claim_code_expires_at is not None:
+        words = "An expiry needs a claim code that expires."
+        raise Invalid.at("/claimCodeExpiresAt", "claim-code-required", words)
     expires_at = _expiry(new.claim_code_expires_at, "/claimCodeExpiresAt", request)
     uid = new_uid()
     claim = None if new.claim_code is None else await _hashed(request, uid, new.claim_code)
@@ -241,7 +235,8 @@ async def create_recipe(request: Request) -> Response:
         body = _encode(body_of(scope, actions.create(tx, scope, draft)))
         return body, body
 
-    return await change(request, scope, act)
+    with tags_as_sent(new.tag_uids):
+        return await change(request, scope, act)
 
 
 def _expiry(text: str | None, pointer: str, request: Request) -> int | None:
@@ -287,7 +282,7 @@ def _filter(given: RecipesQuery) -> RecipeFilter:
 async def show_recipe(request: Request) -> Response:
     """Return one recipe."""
     scope = await _scope(request, READ, request.query(TenantQuery).tenant_uid)
-    return _answer(scope, await request.services.read(partial(actions.get, scope=scope, uid=_uid(request))))
+    return _answer(scope, await request.services.read(partial(actions.get, scope=scope, uid=path_uid(request))))
 
 
 def _answer(scope: Scope, recipe: Recipe) -> Response:
@@ -298,7 +293,7 @@ async def update_recipe(request: Request) -> Response:
     """Change a recipe; confirming the ownership has a permission of its own."""
     tenant_uid = request.query(TenantQuery).tenant_uid
     scope = await _scope(request, UPDATE, tenant_uid)
-    uid, version = _uid(request), wanted_version(request)
+    uid, version = path_uid(request), wanted_version(request)
     given = request.json(RecipeChanges)
     if given.confirmed_ownership is not UNSET:
         await _scope(request, CONFIRM, tenant_uid)
@@ -306,7 +301,8 @@ async def update_recipe(request: Request) -> Response:
         actions.update, scope=scope, uid=uid, version=version, patch=_patch(given),
         demands=request.services.brand_demands,
     )  # fmt: skip
-    return _answer(scope, await request.services.write(step, [scope.tenant_id]))
+    with tags_as_sent(given.tag_uids):
+        return _answer(scope, await request.services.write(step, [scope.tenant_id]))
 
 
 def _patch(given: RecipeChanges) -> RecipePatch:
@@ -315,9 +311,9 @@ def _patch(given: RecipeChanges) -> RecipePatch:
     return RecipePatch(
         brand=given.brand, model=given.model, serial_number=given.serial_number, mac_address=given.mac_address,
         device_name=given.device_name,
-        tag_uids=UNSET if given.tag_uids is UNSET else tags_of(given.tag_uids),
-        policy_uid=UNSET if given.policy_uid is UNSET else optional_uid(given.policy_uid, "/policyUid"),
-        location_uid=UNSET if given.location_uid is UNSET else optional_uid(given.location_uid, "/locationUid"),
+        tag_uids=UNSET if given.tag_uids is UNSET else read_tags(given.tag_uids),
+        policy_uid=optional_uid(given.policy_uid, "/policyUid"),
+        location_uid=optional_uid(given.location_uid, "/locationUid"),
         metadata=given.metadata,
         confirmed_ownership=given.confirmed_ownership, on_repeat=given.on_repeat,
     )  # fmt: skip
@@ -326,14 +322,14 @@ def _patch(given: RecipeChanges) -> RecipePatch:
 async def retry_recipe(request: Request) -> Response:
     """Let a Failed or Invalid recipe wait again."""
     scope = await _scope(request, UPDATE, request.query(TenantQuery).tenant_uid)
-    step = partial(actions.retry, scope=scope, uid=_uid(request), version=wanted_version(request))
+    step = partial(actions.retry, scope=scope, uid=path_uid(request), version=wanted_version(request))
     return _answer(scope, await request.services.write(step, [scope.tenant_id]))
 
 
 async def delete_recipe(request: Request) -> Response:
     """Remove a recipe."""
     scope = await _scope(request, DELETE, request.query(TenantQuery).tenant_uid)
-    step = partial(actions.delete, scope=scope, uid=_uid(request), version=wanted_version(request))
+    step = partial(actions.delete, scope=scope, uid=path_uid(request), version=wanted_version(request))
     await request.services.write(step, [scope.tenant_id])
     return Response(204)
 
@@ -341,7 +337,7 @@ async def delete_recipe(request: Request) -> Response:
 async def create_claim_code(request: Request) -> Response:
     """Make a new claim code for a recipe; any other ends."""
     scope = await _scope(request, CONFIRM, request.query(TenantQuery).tenant_uid)
-    uid = _uid(request)
+    uid = path_uid(request)
     expires_at = _expiry(request.json(ClaimCodeWish).expires_at, "/expiresAt", request)
     code = new_code()
     hashed = await _hashed(request, uid, code.reveal())
@@ -356,7 +352,7 @@ async def create_claim_code(request: Request) -> Response:
 
 async def list_recipe_attempts(request: Request) -> Response:
     """List the attempts that were made in vain with one recipe."""
-    return await _attempts(request, _uid(request))
+    return await _attempts(request, path_uid(request))
 
 
 async def list_attempts(request: Request) -> Response:
@@ -381,6 +377,6 @@ def _attempt_body(attempt: Attempt) -> AttemptBody:
         uid=as_hex(attempt.uid), recipe_uid=as_optional_hex(attempt.recipe_uid),
         result=RESULT_OF[attempt.reason], reason=attempt.reason, message=EXPLANATIONS[attempt.reason],
         brand=identity.brand, model=identity.model, serial_number=identity.serial_number,
-        mac_address=identity.mac_address, first_at=print_time(attempt.first_at), last_at=print_time(attempt.last_at),
-        tries=attempt.tries,
+        mac_address=identity.mac_address, key_uid=as_optional_hex(attempt.own_key_uid),
+        first_at=print_time(attempt.first_at), last_at=print_time(attempt.last_at), tries=attempt.tries,
     )  # fmt: skip

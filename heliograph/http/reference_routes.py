@@ -39,7 +39,8 @@ def _routes(
         ),
         Route(
             method="DELETE", path=item, handler=resource.delete, permission=resource.permission("delete"), tag=plural,
-            summary=f"Delete a {one}", description=f"Devices and recipes that have the {one} lose it.",
+            summary=f"Delete a {one}",
+            description=f"Devices that have the {one} lose it; recipes that wait and name it become Invalid.",
             query=TenantQuery, answers={204: None}, headers=("If-Match",),
         ),
     )  # fmt: skip

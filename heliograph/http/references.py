@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from heliograph.devices.model import LONGEST_NAME
+from heliograph.http.fields import path_uid
 from heliograph.http.lists import (
     ListQuery,
     TenantQuery,
@@ -23,7 +25,7 @@ from heliograph.http.tenants import Name
 from heliograph.ids import as_hex, parse_uid
 from heliograph.provisioning import releasing
 from heliograph.references import actions
-from heliograph.references.model import LONGEST_ADDRESS, LONGEST_NAME, AnyReference, Kind, Location, Policy, Tag
+from heliograph.references.model import LONGEST_ADDRESS, AnyReference, Kind, Location, Policy, Tag
 from heliograph.storage.engine import Transaction
 from heliograph.strict_json import END_OF_TEXT
 from heliograph.tenancy.model import Scope
@@ -196,13 +198,13 @@ class Resource:
     async def show(self, request: Request) -> Response:
         """Return one."""
         scope = await self._scope(request, "read", request.query(TenantQuery))
-        found = await request.services.read(partial(actions.get, scope=scope, kind=self.kind, uid=_uid(request)))
+        found = await request.services.read(partial(actions.get, scope=scope, kind=self.kind, uid=path_uid(request)))
         return json_response(200, body_of(found), [etag(found.version)])
 
     async def update(self, request: Request) -> Response:
         """Change one."""
         scope = await self._scope(request, "update", request.query(TenantQuery))
-        uid, version = _uid(request), wanted_version(request)
+        uid, version = path_uid(request), wanted_version(request)
         fields = _fields(request.json(self.patch))
         step = partial(actions.update, scope=scope, kind=self.kind, uid=uid, version=version, **fields)
         changed = await request.services.write(step, [scope.tenant_id])
@@ -211,7 +213,7 @@ class Resource:
     async def delete(self, request: Request) -> Response:
         """Remove one, and take it from the devices and recipes that have it."""
         scope = await self._scope(request, "delete", request.query(TenantQuery))
-        uid, version = _uid(request), wanted_version(request)
+        uid, version = path_uid(request), wanted_version(request)
         step = partial(releasing.delete_reference, scope=scope, kind=self.kind, uid=uid, version=version)
         await request.services.write(step, [scope.tenant_id])
         return Response(204)
@@ -231,7 +233,3 @@ def _fields(given: msgspec.Struct) -> dict[str, Any]:
     if fields.get("parent_uid") is not None:
         fields["parent_uid"] = parse_uid(fields["parent_uid"], "/parentUid")
     return fields
-
-
-def _uid(request: Request) -> bytes:
-    return parse_uid(request.parameters["uid"], "path/uid")

@@ -84,6 +84,9 @@ async def register_device(request: Request) -> Response:
 
 def _wish(given: NewRegistration) -> Wish:
     identity, faults = read_identity(given.brand, given.model, given.serial_number, given.mac_address)
+    if identity is not None and identity.identifiers:
+        # A device cannot help that nobody gave it a serial number: "0" with a MAC address is that address alone.
+        faults = [fault for fault in faults if fault.rule != "placeholder"]
     if identity is None or faults:
         raise Invalid("The device cannot be told from others by these fields.", tuple(faults))
     return Wish(identity=identity, claim_code=_secret(given.claim_code), device_token=_secret(given.device_token))

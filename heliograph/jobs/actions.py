@@ -38,16 +38,18 @@ def start(
     *,
     total: int | None = None,
     uid: bytes | None = None,
+    limited: bool = True,
 ) -> Job:
     """Begin a job; the runner takes it up after the commit.
 
-    `uid` is the one under which its input was put before.
+    `uid` is the one under which its input was put before. What the platform itself has to finish is not `limited`:
+    the change that needs it must not be refused because callers have much to do.
 
     Raises:
-        TooMany: when too many jobs of the tenant wait or run.
+        TooMany: when too many jobs of the tenant wait or run, and this one is limited.
         Conflict: when the uid is that of a job that was begun before.
     """
-    if store.count_unfinished(tx, scope, MOST_UNFINISHED) >= MOST_UNFINISHED:
+    if limited and store.count_unfinished(tx, scope, MOST_UNFINISHED) >= MOST_UNFINISHED:
         raise TooMany(f"At most {MOST_UNFINISHED} jobs of a tenant wait or run at the same time.", retry_after=30)
     job = Job(
         uid=new_uid() if uid is None else uid, tenant_id=scope.tenant_id, kind=kind, state="queued", actor=scope.actor,
@@ -175,6 +177,11 @@ def find_marks(tx: Transaction, scope: Scope, job_uid: bytes, marks: Collection[
 
 
 # -- forgetting -----------------------------------------------------------------------------------------------------
+
+
+def take_over(tx: Transaction) -> None:
+    """Let go on at once what a process was doing that is known to be gone: only one at a time has the database."""
+    store.end_leases(tx)
 
 
 def forget(tx: Transaction, scope: Scope, *, kept_days: int) -> bool:

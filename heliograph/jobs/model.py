@@ -18,7 +18,8 @@ T = TypeVar("T")
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 Ending = Literal["succeeded", "failed", "cancelled"]
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+# The last four are the full-width forms of = + - @, which spreadsheets in East Asian languages read alike.
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,20 +101,23 @@ class JobKind:
     """A kind of job: who may see it (`read`) and begin or cancel it (`change`), and how it is done.
 
     `open` yields the chunks from the job's position on; it runs outside any transaction, and again after every
-    interruption. When it ends, the job has succeeded; a Refusal that it raises ends the job as failed.
+    interruption. When it ends, the job has succeeded; a Refusal that it raises ends the job as failed. What must be
+    done to its end to be right is not `cancellable`.
     """
 
     name: str
     read: str
     change: str
     open: Callable[[JobContext], Iterator[Chunk]]
+    cancellable: bool = True
 
 
 def guarded(cell: str) -> str:
     """Return a cell such that no spreadsheet takes it for a formula: a quote is put before what could be one.
 
     A cell that looks guarded already gets one more quote, so that `unguarded` always finds the original. Which
-    beginnings are dangerous: OWASP, "CSV Injection".
+    beginnings are dangerous: OWASP, "CSV Injection". Whoever writes the table puts every cell in quotes, or a
+    spreadsheet that separates at other characters would find a beginning inside the cell.
     """
     return f"'{cell}" if _FORMULA.match(cell) else cell
 

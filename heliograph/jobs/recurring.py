@@ -1,4 +1,4 @@
-"""Small work that comes round again: for every organization, in one process at a time."""
+"""Small work that comes round again: for every tenant that needs it, in one process at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from heliograph.ids import new_uid
 from heliograph.jobs import store
 from heliograph.storage.engine import Transaction
 from heliograph.storage.store import Store
-from heliograph.tenancy.access import as_system, organizations
+from heliograph.tenancy.access import as_system
 from heliograph.tenancy.model import Scope
 
 log = logging.getLogger(__name__)
@@ -25,10 +25,14 @@ LEASE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Chore:
-    """A piece of small work: `step` does some of it for one organization, and tells whether more is left there."""
+    """A piece of small work: `step` does some of it for one tenant, and tells whether more is left there.
+
+    `due` returns the tenants in which there is something to do; only these are written to.
+    """
 
     name: str
     every_seconds: float
+    due: Callable[[Transaction], Sequence[int]]
     step: Callable[[Transaction, Scope], bool]
 
 
@@ -76,7 +80,7 @@ class Recurring:
         wait = self._database.execute(lambda tx: store.take_lease(tx, lease, self._owner, _after(tx, LEASE_SECONDS)))
         if wait:
             return wait / MICROSECONDS
-        for tenant_id in self._database.read(organizations):
+        for tenant_id in self._database.read(chore.due):
             self._serve(chore, lease, tenant_id)
         # Whoever stops leaves the rest of the round to others at once.
         rest = 0.0 if self._stop.is_set() else chore.every_seconds
@@ -84,7 +88,7 @@ class Recurring:
         return chore.every_seconds
 
     def _serve(self, chore: Chore, lease: str, tenant_id: int) -> None:
-        """Do all that a chore finds in one organization; a failure there must not keep it from the others."""
+        """Do all that a chore finds in one tenant; a failure there must not keep it from the others."""
         step = self._step(chore, lease, tenant_id)
         try:
             while not self._stop.is_set() and self._database.execute(step, [tenant_id]):

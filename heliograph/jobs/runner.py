@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 LEASE_SECONDS = 30.0
 """How long a job is held without a chunk; then its owner is taken for dead and others go on."""
 
-TURN_SECONDS = 10.0
-"""How long one job is done before others that wait get their turn."""
+TURN_SECONDS = 2.0
+"""How long one job is done before others that wait get their turn: about what a small one waits for a large one."""
 
 POLL_SECONDS = 2.0
 """How often to look for jobs of which nobody told: those of other processes, and those whose lease has ended."""

@@ -13,10 +13,8 @@ import msgspec
 from heliograph.eventlog.model import Actor
 from heliograph.jobs.model import Job, JobRow, State
 from heliograph.storage.engine import Row, Table, Transaction
+from heliograph.storage.statements import batches, placeholders
 from heliograph.tenancy.model import Scope
-
-MOST_NAMES = 200
-"""Values that one statement asks for by name."""
 
 MOST_CANDIDATES = 1000
 
@@ -70,10 +68,12 @@ def list_jobs(
     tx: Transaction, scope: Scope, kinds: Sequence[str], states: Sequence[State], after: bytes, limit: int
 ) -> list[Job]:
     """Read jobs of these kinds, and of these states unless there are none, in the order of their uids."""
-    values: dict[str, Any] = {}
-    wanted = f" and kind in ({_names('kind', kinds, values)})"
+    names, values = placeholders("kind", kinds)
+    wanted = f" and kind in ({names})"
     if states:
-        wanted += f" and state in ({_names('state', states, values)})"
+        names, more = placeholders("state", states)
+        wanted += f" and state in ({names})"
+        values |= more
     sql = f"{_JOB}{wanted} and uid > :after order by uid limit :limit"
     return [_job(row) for row in tx.all(sql, tenant_id=scope.tenant_id, after=after, limit=limit, **values)]
 
@@ -144,6 +144,12 @@ def give_back(tx: Transaction, scope: Scope, uid: bytes, owner: bytes) -> None:
         " where tenant_id = :tenant_id and uid = :uid and state = 'running' and lease_owner = :owner",
         tenant_id=scope.tenant_id, uid=uid, owner=owner,
     )  # fmt: skip
+
+
+def end_leases(tx: Transaction) -> None:
+    """Take every job and every chore from its owner, whoever that was."""
+    tx.run("update job set lease_owner = null, lease_until = 0 where state = 'running'")
+    tx.run("delete from lease")
 
 
 def request_cancel(tx: Transaction, scope: Scope, uid: bytes) -> None:
@@ -264,11 +270,9 @@ def _row(row: Row) -> JobRow:
 
 def find_marks(tx: Transaction, scope: Scope, job_uid: bytes, marks: Collection[str]) -> dict[str, bytes]:
     """Read those of the marks that were put."""
-    wanted = list(marks)
     found: dict[str, bytes] = {}
-    for start in range(0, len(wanted), MOST_NAMES):
-        values: dict[str, Any] = {}
-        names = _names("mark", wanted[start : start + MOST_NAMES], values)
+    for batch in batches(marks):
+        names, values = placeholders("mark", batch)
         sql = f"select mark, value from job_mark where tenant_id = :tenant_id and job_uid = :uid and mark in ({names})"
         found.update(tx.all(sql, tenant_id=scope.tenant_id, uid=job_uid, **values))
     return found
@@ -324,10 +328,3 @@ def hold_lease(tx: Transaction, name: str, owner: bytes, until: int) -> None:
         "update lease set held_until = :until where name = :name and owner = :owner",
         name=name, owner=owner, until=until,
     )  # fmt: skip
-
-
-def _names(prefix: str, wanted: Sequence[str], values: dict[str, Any]) -> str:
-    """Add the values under numbered names; return those names as a list of parameters."""
-    names = [f"{prefix}{number}" for number in range(len(wanted))]
-    values.update(zip(names, wanted, strict=True))
-    return ", ".join(f":{name}" for name in names)

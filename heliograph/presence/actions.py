@@ -41,7 +41,7 @@ def apply(tx: Transaction, scope: Scope, device: Device, report: Report, options
     if device.state != "enrolled":
         raise Conflict("Only an enrolled device can report.")
     known = store.find_standing(tx, scope, device.uid)
-    timing = model.timing_of(report.reported_at, known.last_seen_at if known else None, tx.now)
+    timing = model.timing_of(report.reported_at, known.reported_at if known else None, tx.now)
     news = _News(scope, device.uid, timing)
     ignored = []
     if report.reported_at is not None and timing.occurred_at is None:
@@ -50,7 +50,7 @@ def apply(tx: Transaction, scope: Scope, device: Device, report: Report, options
         standing = known
         ignored += model.late_parts(report)
     else:
-        standing = Standing(last_seen_at=timing.at) if known is None else _seen(known, timing.at)
+        standing = _seen(known, tx.now, timing.at)
         standing, overtaken = _with_session(standing, report.session, news, options)
         standing = _with_battery(standing, report.battery, news, options)
         standing = _with_conditions(standing, report, news)
@@ -66,6 +66,11 @@ def end_connection(tx: Transaction, scope: Scope, device: Device) -> None:
     known = store.find_standing(tx, scope, device.uid)
     if known is not None and known.connection is not None:
         _disconnect(tx, scope, [(device.uid, known.connection)])
+
+
+def silent_tenants(tx: Transaction, before: int) -> list[int]:
+    """Return the tenants in which `end_silent` has something to do."""
+    return store.silent_tenants(tx, before)
 
 
 def end_silent(tx: Transaction, scope: Scope, before: int, limit: int) -> bool:
@@ -100,8 +105,10 @@ def _occurrence(
     return publish.Occurrence(definition=definition, target_id=device, build=lambda _: body, occurred_at=occurred_at)
 
 
-def _seen(standing: Standing, at: int) -> Standing:
-    return msgspec.structs.replace(standing, last_seen_at=at)
+def _seen(known: Standing | None, now: int, reported_at: int) -> Standing:
+    if known is None:
+        return Standing(last_seen_at=now, reported_at=reported_at)
+    return msgspec.structs.replace(known, last_seen_at=now, reported_at=reported_at)
 
 
 def _with_session(

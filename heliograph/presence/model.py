@@ -19,8 +19,8 @@ RECOVERY_MARGIN = 10
 LARGEST_LEAD = 300_000_000
 """Microseconds by which a device's clock may be ahead of ours before it is not believed (design section 6.3)."""
 
-MOST_MEASUREMENTS = 1000
-"""Names under which one device keeps telemetry."""
+MOST_MEASUREMENTS = 400
+"""Names under which one device keeps telemetry; they are forgotten with it in one transaction."""
 
 IgnoredReason = Literal["ahead_of_time", "late_report", "late_measurement", "other_session", "reserved_code"]
 """Why a part of a report had no effect.
@@ -101,9 +101,14 @@ class Connection(msgspec.Struct, frozen=True):
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is known of a device's presence; `last_seen_at` in microseconds UTC, `battery_level` in percent."""
+    """All that is known of a device's presence; times in microseconds UTC, `battery_level` in percent.
+
+    `last_seen_at` is when its last report came, by our clock: silence is measured by it. `reported_at` is when that
+    was made, by the device's own clock as far as it is believed, and tells only which of two reports is the newer.
+    """
 
     last_seen_at: int
+    reported_at: int
     connection: Connection | None = None
     battery_level: int | None = None
     errors: tuple[Condition, ...] = ()
@@ -138,15 +143,15 @@ class Timing(msgspec.Struct, frozen=True):
     late: bool
 
 
-def timing_of(reported_at: int | None, last_seen_at: int | None, now: int) -> Timing:
-    """Decide when a report was made, and whether a newer one came before it.
+def timing_of(reported_at: int | None, newest: int | None, now: int) -> Timing:
+    """Decide when a report was made, and whether a newer one, made at `newest`, came before it.
 
     By our own clock a report is never late: a device whose clock is a little ahead may have left a time that we
     have yet to reach.
     """
     if reported_at is None or reported_at > now + LARGEST_LEAD:
-        return Timing(now if last_seen_at is None else max(now, last_seen_at), None, late=False)
-    return Timing(reported_at, reported_at, late=last_seen_at is not None and reported_at < last_seen_at)
+        return Timing(now if newest is None else max(now, newest), None, late=False)
+    return Timing(reported_at, reported_at, late=newest is not None and reported_at < newest)
 
 
 def ends(connection: Connection, session: SessionReport) -> bool:

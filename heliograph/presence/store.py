@@ -9,11 +9,12 @@ import msgspec
 from heliograph.devices.model import Condition
 from heliograph.presence.model import Connection, Reading, Standing
 from heliograph.storage.engine import Row, Transaction
+from heliograph.storage.statements import placeholders
 from heliograph.tenancy.model import Scope
 
 _STANDING = (
-    "select last_seen_at, connection_uid, session, connected_at, server_instance_uid, battery_level, errors, warnings"
-    " from device_presence where tenant_id = :tenant_id"
+    "select last_seen_at, reported_at, connection_uid, session, connected_at, server_instance_uid, battery_level,"
+    " errors, warnings from device_presence where tenant_id = :tenant_id"
 )
 _encode = msgspec.json.Encoder().encode
 _decode_conditions = msgspec.json.Decoder(tuple[Condition, ...]).decode
@@ -29,15 +30,17 @@ def put_standing(tx: Transaction, scope: Scope, device_uid: bytes, standing: Sta
     """Keep what is known of a device in place of what was."""
     connection = standing.connection
     tx.run(
-        "insert into device_presence (tenant_id, device_uid, last_seen_at, connection_uid, session, connected_at,"
-        " server_instance_uid, battery_level, errors, warnings) values (:tenant_id, :device_uid, :last_seen_at,"
-        " :connection_uid, :session, :connected_at, :server_instance_uid, :battery_level, :errors, :warnings)"
+        "insert into device_presence (tenant_id, device_uid, last_seen_at, reported_at, connection_uid, session,"
+        " connected_at, server_instance_uid, battery_level, errors, warnings) values (:tenant_id, :device_uid,"
+        " :last_seen_at, :reported_at, :connection_uid, :session, :connected_at, :server_instance_uid,"
+        " :battery_level, :errors, :warnings)"
         " on conflict (tenant_id, device_uid) do update set last_seen_at = excluded.last_seen_at,"
-        " connection_uid = excluded.connection_uid, session = excluded.session, connected_at = excluded.connected_at,"
+        " reported_at = excluded.reported_at, connection_uid = excluded.connection_uid,"
+        " session = excluded.session, connected_at = excluded.connected_at,"
         " server_instance_uid = excluded.server_instance_uid, battery_level = excluded.battery_level,"
         " errors = excluded.errors, warnings = excluded.warnings",
         tenant_id=scope.tenant_id, device_uid=device_uid, last_seen_at=standing.last_seen_at,
-        connection_uid=connection.uid if connection else None,
+        reported_at=standing.reported_at, connection_uid=connection.uid if connection else None,
         session=connection.session if connection else None,
         connected_at=connection.began_at if connection else None,
         server_instance_uid=bytes.fromhex(connection.server_instance_uid) if connection else None,
@@ -52,6 +55,16 @@ def end_connection(tx: Transaction, scope: Scope, device_uid: bytes) -> None:
         " server_instance_uid = null where tenant_id = :tenant_id and device_uid = :device_uid",
         tenant_id=scope.tenant_id, device_uid=device_uid,
     )  # fmt: skip
+
+
+def silent_tenants(tx: Transaction, before: int) -> list[int]:
+    """Return the tenants that have a connected device last seen before that time."""
+    rows = tx.all(
+        "select t.id from tenant t where exists (select 1 from device_presence p where p.tenant_id = t.id"
+        " and p.connection_uid is not null and p.last_seen_at < :before) order by t.id",
+        before=before,
+    )
+    return [row[0] for row in rows]
 
 
 def find_silent(tx: Transaction, scope: Scope, before: int, limit: int) -> list[tuple[bytes, Connection]]:
@@ -76,13 +89,13 @@ def delete_standing(tx: Transaction, scope: Scope, device_uid: bytes) -> None:
 
 def find_readings(tx: Transaction, scope: Scope, device_uid: bytes, names: Sequence[str]) -> dict[str, Reading]:
     """Read what a device measured under some names."""
-    places = {f"name_{number}": name for number, name in enumerate(names)}
-    if not places:
+    if not names:
         return {}
+    listed, named = placeholders("name", names)
     rows = tx.all(
         "select name, data, updated_at from device_telemetry where tenant_id = :tenant_id"
-        f" and device_uid = :device_uid and name in ({', '.join(f':{place}' for place in places)})",
-        tenant_id=scope.tenant_id, device_uid=device_uid, **places,
+        f" and device_uid = :device_uid and name in ({listed})",
+        tenant_id=scope.tenant_id, device_uid=device_uid, **named,
     )  # fmt: skip
     return {row[0]: Reading(row[1], row[2]) for row in rows}
 
@@ -109,8 +122,8 @@ def put_reading(tx: Transaction, scope: Scope, device_uid: bytes, name: str, rea
 
 
 def _standing(row: Row) -> Standing:
-    connection = None if row[1] is None else Connection(row[1], row[2], row[3], row[4].hex())
+    connection = None if row[2] is None else Connection(row[2], row[3], row[4], row[5].hex())
     return Standing(
-        last_seen_at=row[0], connection=connection, battery_level=row[5], errors=_decode_conditions(row[6]),
-        warnings=_decode_conditions(row[7]),
+        last_seen_at=row[0], reported_at=row[1], connection=connection, battery_level=row[6],
+        errors=_decode_conditions(row[7]), warnings=_decode_conditions(row[8]),
     )  # fmt: skip

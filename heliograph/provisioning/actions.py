@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -10,9 +10,9 @@ from msgspec import UNSET
 
 from heliograph import publish
 from heliograph.devices import actions as devices
-from heliograph.devices.model import Identity, Settings, read_identity
-from heliograph.errors import Conflict, Invalid, NotFound, PreconditionFailed
-from heliograph.ids import as_hex
+from heliograph.devices.model import Device, Identity, Settings, read_identity
+from heliograph.errors import Conflict, Invalid, NotFound, require_version
+from heliograph.ids import Secret, as_hex
 from heliograph.provisioning import changes, store
 from heliograph.provisioning.applying import Applied, Failed, apply, save
 from heliograph.provisioning.model import Attempt, Draft, RecipeFilter, RecipePatch
@@ -31,6 +31,15 @@ from heliograph.tenancy.access import require_organization
 from heliograph.tenancy.model import Scope
 
 LIVE_BEFORE_ITS_DEVICE = ("Pending", "Failed")
+
+IDENTITY_FIELDS = frozenset(("brand", "model", "serialNumber", "macAddress"))
+CLAIM_FIELDS = ("claimCode", "claimCodeExpiresAt")
+NULLABLE_FIELDS = frozenset(("model", "serialNumber", "macAddress", "deviceName", "policyUid", "locationUid"))
+
+_UNUSABLE_CODE = (
+    "The claim code could not be used when the recipe was imported, or not its expiry; make a new one, or do without"
+    " by setting 'confirmedOwnership' to true."
+)
 
 
 # -- making ---------------------------------------------------------------------------------------------------------
@@ -52,19 +61,21 @@ def create(tx: Transaction, scope: Scope, draft: Draft) -> Recipe:
 
 def create_all(tx: Transaction, scope: Scope, drafts: Sequence[Draft]) -> list[Recipe]:
     """Make recipes from drafts that were checked: identifiers free, references there."""
-    recipes = [
-        Recipe(
-            uid=draft.uid, status="Invalid" if draft.error_message else "Pending", identity=draft.identity,
-            settings=draft.settings, confirmed_ownership=draft.confirmed_ownership, on_repeat=draft.on_repeat,
-            error_message=draft.error_message, claim_hash=draft.claim_hash, claim_expires_at=draft.claim_expires_at,
-            created_at=tx.now, updated_at=tx.now,
-        )
-        for draft in drafts
-    ]  # fmt: skip
+    recipes = [made_of(draft, tx.now) for draft in drafts]
     store.insert_recipes(tx, scope, recipes)
     store.insert_identifiers(tx, scope, [recipe for recipe in recipes if recipe.status == "Pending"])
     publish.record_all(tx, scope, [changes.created(scope, recipe) for recipe in recipes])
     return recipes
+
+
+def made_of(draft: Draft, now: int) -> Recipe:
+    """Return the recipe that a draft becomes at that time, in microseconds UTC."""
+    return Recipe(
+        uid=draft.uid, status="Invalid" if draft.error_message else "Pending", identity=draft.identity,
+        settings=draft.settings, confirmed_ownership=draft.confirmed_ownership, on_repeat=draft.on_repeat,
+        error_message=draft.error_message, faulty_fields=draft.faulty_fields, row_digest=draft.row_digest,
+        claim_hash=draft.claim_hash, claim_expires_at=draft.claim_expires_at, created_at=now, updated_at=now,
+    )  # fmt: skip
 
 
 def taken_here(tx: Transaction, scope: Scope, identifiers: Sequence[str]) -> dict[str, tuple[str, bytes]]:
@@ -85,6 +96,20 @@ def _refuse_taken(tx: Transaction, scope: Scope, identity: Identity, but: Recipe
     for kind, uid in taken_here(tx, scope, identity.identifiers).values():
         if (kind, uid) not in own:
             raise Conflict(f"The {kind} {as_hex(uid)} has the same serial number or MAC address.")
+
+
+def enrol_by_hand(tx: Transaction, scope: Scope, identity: Identity, settings: Settings) -> tuple[Device, Secret]:
+    """Enrol a device for which no recipe waits, and return it with its token.
+
+    Raises:
+        Invalid, Conflict: see `devices.actions.create`; also when one of the organization's recipes waits for it,
+            which is then named.
+    """
+    for uid in store.waiting_here(tx, scope, identity.identifiers).values():
+        recipe = get(tx, scope, uid)
+        if recipe.status in LIVE_BEFORE_ITS_DEVICE:
+            raise Conflict(f"The recipe {as_hex(uid)} waits for this device; let the device register, or delete it.")
+    return devices.create(tx, scope, identity, settings)
 
 
 # -- reading --------------------------------------------------------------------------------------------------------
@@ -110,6 +135,12 @@ def get(tx: Transaction, scope: Scope, uid: bytes) -> Recipe:
 def get_all(tx: Transaction, scope: Scope, uids: Sequence[bytes]) -> dict[bytes, Recipe]:
     """Return those of the recipes that are there, by uid."""
     return {recipe.uid: recipe for recipe in store.find_recipes(tx, scope, uids)}
+
+
+def kept_rows(tx: Transaction, scope: Scope, digests: Collection[bytes]) -> dict[bytes, Recipe]:
+    """Return the recipes that were made of rows with faults, by the digests of the rows."""
+    recipes = store.recipes_of_rows(tx, scope, digests)
+    return {recipe.row_digest: recipe for recipe in recipes if recipe.row_digest is not None}
 
 
 def list_recipes(
@@ -148,8 +179,30 @@ def update(
         Conflict: when the identifiers are another live recipe's, or the recipe is applied and they would change.
     """
     before = get(tx, scope, uid)
-    _require_version(version, before)
-    identity = _patched_identity(before.identity, patch, demands)
+    require_version(version, before.version)
+    return _change(tx, scope, before, patch, demands, _still_faulty(before, patch))
+
+
+def repair(tx: Transaction, scope: Scope, uid: bytes, patch: RecipePatch) -> Recipe:
+    """Change an Invalid recipe to what its row says, now that nothing is wrong with that any more: it waits.
+
+    Raises:
+        NotFound: when the organization has no such recipe.
+        Conflict: when a live recipe or an enrolled device has the identifiers by now.
+    """
+    return _change(tx, scope, get(tx, scope, uid), patch, {}, ())
+
+
+def _still_faulty(recipe: Recipe, patch: RecipePatch) -> tuple[str, ...]:
+    """Return which faulty fields the change leaves alone; the word of an operator stands for a lost claim code."""
+    settled = patch.given | (frozenset(CLAIM_FIELDS) if patch.confirmed_ownership is True else frozenset())
+    return tuple(name for name in recipe.faulty_fields if name not in settled)
+
+
+def _change(
+    tx: Transaction, scope: Scope, before: Recipe, patch: RecipePatch, demands: Demands, faulty: tuple[str, ...]
+) -> Recipe:
+    identity = _patched_identity(before, patch, demands)
     settings = _patched_settings(before.settings, patch)
     references.require(tx, scope, _newly_named(before.settings, settings))
     after = msgspec.structs.replace(
@@ -158,12 +211,18 @@ def update(
         settings=settings,
         confirmed_ownership=_given(patch.confirmed_ownership, before.confirmed_ownership),
         on_repeat=_given(patch.on_repeat, before.on_repeat),
+        faulty_fields=faulty,
     )
     if after == before:
         return before
     # A MAC address alone does not contain the brand, which a device is told apart by as well.
     if (identity.brand_key, identity.identifiers) != (before.identity.brand_key, before.identity.identifiers):
         _change_identifiers(tx, scope, before, after)
+    return _save_repaired(tx, scope, before, after)
+
+
+def _save_repaired(tx: Transaction, scope: Scope, before: Recipe, after: Recipe) -> Recipe:
+    """Store a change; a recipe that has no flaws any more waits again."""
     repaired = before.status in ("Failed", "Invalid") and not flaws(tx, scope, after)
     if not repaired:
         return save(tx, scope, before, after, changes.updated)
@@ -176,17 +235,15 @@ def _given(value: Any, present: Any) -> Any:
     return present if value is UNSET else value
 
 
-def _require_version(wanted: int | None, recipe: Recipe) -> None:
-    if wanted is not None and wanted != recipe.version:
-        raise PreconditionFailed("The resource has changed since; read it again.")
-
-
-def _patched_identity(before: Identity, patch: RecipePatch, demands: Demands) -> Identity:
+def _patched_identity(recipe: Recipe, patch: RecipePatch, demands: Demands) -> Identity:
+    before = recipe.identity
     texts = [
         _given(getattr(patch, name), getattr(before, name))
         for name in ("brand", "model", "serial_number", "mac_address")
     ]
-    if tuple(texts) == (before.brand, before.model, before.serial_number, before.mac_address):
+    unchanged = tuple(texts) == (before.brand, before.model, before.serial_number, before.mac_address)
+    # To do without a field that its row had wrong must not leave out what the brand demands.
+    if unchanged and not patch.given & set(recipe.faulty_fields) & IDENTITY_FIELDS:
         return before
     identity, faults = read_identity(*texts)
     if identity is not None and not faults:
@@ -229,6 +286,12 @@ def flaws(tx: Transaction, scope: Scope, recipe: Recipe) -> list[str]:
     found = [EXPLANATIONS[REASON_OF_MISSING[lost.kind]] for lost in references.missing(tx, scope, recipe.settings)]
     if not recipe.identity.identifiers:
         found.append("The recipe has no serial number and no MAC address.")
+    for name in recipe.faulty_fields:
+        if name not in CLAIM_FIELDS:
+            way_out = ", or set it to null" if name in NULLABLE_FIELDS else ""
+            found.append(f"The field '{name}' could not be used when the recipe was imported; set it{way_out}.")
+    if set(CLAIM_FIELDS) & set(recipe.faulty_fields):
+        found.append(_UNUSABLE_CODE)
     return found
 
 
@@ -269,7 +332,7 @@ def retry(tx: Transaction, scope: Scope, uid: bytes, version: int | None) -> Rec
         Conflict: when it is neither Failed nor Invalid, or what made it so is not repaired.
     """
     recipe = get(tx, scope, uid)
-    _require_version(version, recipe)
+    require_version(version, recipe.version)
     if recipe.status not in ("Failed", "Invalid"):
         raise Conflict(f"Only Failed and Invalid recipes are retried; this one is {recipe.status}.")
     found = flaws(tx, scope, recipe)
@@ -281,17 +344,23 @@ def retry(tx: Transaction, scope: Scope, uid: bytes, version: int | None) -> Rec
 def set_claim_code(
     tx: Transaction, scope: Scope, uid: bytes, version: int | None, claim_hash: bytes, expires_at: int | None
 ) -> Recipe:
-    """Give a recipe a new one-time claim code, in place of any other.
+    """Give a recipe a new one-time claim code, in place of any other; one that this repairs waits again.
 
     Raises:
         NotFound, PreconditionFailed: as for every change of a resource.
         Invalid: when the expiry lies in the past.
+        Conflict: when this repairs the recipe, and its identifiers are another live recipe's or a device's.
     """
     before = get(tx, scope, uid)
-    _require_version(version, before)
+    require_version(version, before.version)
     if expires_at is not None and expires_at <= tx.now:
         raise Invalid.at("/expiresAt", "future", "The expiry must lie in the future.")
-    after = msgspec.structs.replace(before, claim_hash=claim_hash, claim_expires_at=expires_at, claim_used_at=None)
+    faulty = tuple(name for name in before.faulty_fields if name not in CLAIM_FIELDS)
+    after = msgspec.structs.replace(
+        before, claim_hash=claim_hash, claim_expires_at=expires_at, claim_used_at=None, faulty_fields=faulty
+    )
+    if faulty != before.faulty_fields:
+        return _save_repaired(tx, scope, before, after)
     return save(tx, scope, before, after, changes.updated)
 
 
@@ -302,9 +371,14 @@ def delete(tx: Transaction, scope: Scope, uid: bytes, version: int | None) -> No
         NotFound, PreconditionFailed: as for every change of a resource.
     """
     recipe = get(tx, scope, uid)
-    _require_version(version, recipe)
+    require_version(version, recipe.version)
     store.delete_recipe(tx, scope, uid)
     publish.record_all(tx, scope, [changes.deleted(scope, recipe)])
+
+
+def tenants_with_old_attempts(tx: Transaction, before: int, keep: int) -> list[int]:
+    """Return the tenants in which `forget_attempts` has something to do."""
+    return store.tenants_with_old_attempts(tx, before, keep)
 
 
 def forget_attempts(tx: Transaction, scope: Scope, before: int, keep: int, limit: int) -> bool:

@@ -43,13 +43,19 @@ def apply(
 ) -> Applied | Failed | Taken:
     """Enrol the device that a Pending recipe was matched with; the claim on its identifiers decides any race.
 
-    `verification_hash` is given when the device presented the recipe's claim code, which is then used up.
+    `verification_hash` is given when the device presented the recipe's claim code, which is then used up. Of a device
+    that cannot be enrolled yet the proof is kept.
     """
     identity = _united(presented, recipe.identity)
-    known = devices.find(tx, scope, recipe.device_uid) if recipe.device_uid else None
+    known = devices.find_waiting(tx, scope, identity)
     lost = references.missing(tx, scope, recipe.settings)
     if lost:
-        return _fail(tx, scope, recipe, known or devices.remember(tx, scope, identity, recipe_uid=recipe.uid), lost[0])
+        seen = devices.remember(
+            tx, scope, identity, recipe_uid=recipe.uid, verification_hash=verification_hash, known=known
+        )
+        return _fail(tx, scope, recipe, seen, lost[0])
+    if verification_hash is None and known is not None and known.recipe_uid == recipe.uid:
+        verification_hash = known.verification_hash
     device = devices.enrol(
         tx, scope, identity, recipe.settings,
         recipe_uid=recipe.uid, verification_hash=verification_hash, known=known.uid if known else None,

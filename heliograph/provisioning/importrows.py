@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET
 
-from heliograph.devices.model import LONGEST_NAME, Identity, Settings, check_metadata, fold, read_identity
+from heliograph.devices.model import LONGEST_NAME, MOST_TAGS, Identity, Settings, check_metadata, fold, read_identity
 from heliograph.errors import Fault, Invalid
 from heliograph.ids import parse_uid
 from heliograph.provisioning.claims import CODE_PATTERN, LONGEST_CODE, SHORTEST_CODE
@@ -22,6 +22,7 @@ from heliograph.provisioning.recipes import Demands, Recipe, missing_demands
 from heliograph.provisioning.spreadsheet import BadRow, Row
 from heliograph.provisioning.wishes import RowWish, wish_of
 from heliograph.references.model import Kind
+from heliograph.strict_json import CONTROL_CHARACTERS
 
 OnExisting = Literal["keep", "update"]
 """What happens to a recipe that is there already and differs: it stays and the row is a conflict, or it is changed."""
@@ -29,12 +30,11 @@ OnExisting = Literal["keep", "update"]
 Outcome = Literal["created", "updated", "unchanged", "invalid", "conflict", "rejected"]
 """What became of a row. `invalid`: kept as an Invalid recipe; `rejected`: not kept, for its faults."""
 
-MOST_TAGS = 100
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 HIDDEN = "***"
 """Stands for claim codes wherever a row is kept."""
 
-NEEDS_CONFIRM = "To confirm the ownership, or take that back, needs the permission 'confirm recipe.tenant'."
+CONFIRM = "confirm recipe.tenant"
+NEEDS_CONFIRM = f"To confirm the ownership, to take that back or to replace a claim code needs '{CONFIRM}'."
 _TELLS_OF_CODE = re.compile("claim|pairing", re.IGNORECASE)
 _CODE = re.compile(CODE_PATTERN)
 
@@ -55,7 +55,6 @@ class RowRules(msgspec.Struct, frozen=True, kw_only=True):
 
     layout: Layout
     demands: Demands
-    may_confirm: bool
     now: int
 
 
@@ -63,7 +62,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """A row once read: where it stands, what it asks for, and what is wrong with it.
 
     `cells` are those of the file but for claim codes. What is wrong is left out of `wish`, and `identity` is None
-    when the row has no usable brand.
+    when the row has no usable brand. `text` is the beginning of a row that cannot be read.
     """
 
     number: int
@@ -72,12 +71,17 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     wish: RowWish = RowWish()
     identity: Identity | None = None
     faults: tuple[Fault, ...] = ()
+    text: str | None = None
 
 
 def read(row: Row | BadRow, rules: RowRules) -> Wanted:
     """Find out what a row asks for."""
     if isinstance(row, BadRow):
-        return Wanted(number=row.number, line=row.line, cells=_readable(row, rules.layout), faults=row.faults)
+        secret = _may_hold_code(row, rules.layout)
+        return Wanted(
+            number=row.number, line=row.line, cells={} if secret else row.cells, faults=row.faults,
+            text=HIDDEN if secret else row.text,
+        )  # fmt: skip
     wish, faults = wish_of(row, rules.layout)
     cells = {name: HIDDEN if value and _is_code(name, rules.layout) else value for name, value in row.cells.items()}
     if wish is None:
@@ -98,33 +102,33 @@ def _is_code(name: str, layout: Layout) -> bool:
     return "claimCode" in (layout.mapping.get(name), field_of(name))
 
 
-def _readable(row: BadRow, layout: Layout) -> dict[str, Any]:
-    """Return what is kept of a row that cannot be read: nothing when a claim code may be anywhere in it."""
+def _may_hold_code(row: BadRow, layout: Layout) -> bool:
+    """Tell whether a claim code may be anywhere in a row that cannot be read."""
     if layout.format == "csv":
-        secret = any(_is_code(column, layout) for column in layout.columns)
-    else:
-        named = [name for name in layout.mapping if _is_code(name, layout)]
-        secret = bool(_TELLS_OF_CODE.search(row.text)) or any(name in row.text for name in named)
-    return {"text": HIDDEN} if secret else row.cells or {"text": row.text}
+        return any(_is_code(column, layout) for column in layout.columns)
+    named = [name for name in layout.mapping if _is_code(name, layout)]
+    return bool(_TELLS_OF_CODE.search(row.text)) or any(name in row.text for name in named)
 
 
 def _without(wish: RowWish, faults: Sequence[Fault]) -> RowWish:
     """Return a wish without what is wrong in it: that may be too long, or no text that a database takes."""
     wrong = {fault.pointer.split("/")[1] for fault in faults}
-    if "deviceName" in wrong:
-        wish = msgspec.structs.replace(wish, device_name=None)
-    blank: dict[str, Any] = {"tags": (), "policy": None, "location": None, "metadata": {}}
-    return msgspec.structs.replace(wish, **{name: value for name, value in blank.items() if name in wrong})
+    blank: dict[str, tuple[str, Any]] = {
+        "deviceName": ("device_name", None), "tags": ("tags", ()), "policy": ("policy", None),
+        "location": ("location", None), "metadata": ("metadata", {}), "claimCode": ("claim_code", None),
+        "claimCodeExpiresAt": ("claim_code_expires_at", None),
+    }  # fmt: skip
+    return msgspec.structs.replace(wish, **dict(value for name, value in blank.items() if name in wrong))
 
 
 def _other_faults(wish: RowWish, rules: RowRules) -> list[Fault]:
     faults = []
     if wish.device_name is not None and len(wish.device_name) > LONGEST_NAME:
         faults.append(Fault("/deviceName", "max-length", f"At most {LONGEST_NAME} characters."))
-    if wish.device_name is not None and _CONTROLS.search(wish.device_name):
+    if wish.device_name is not None and CONTROL_CHARACTERS.search(wish.device_name):
         faults.append(Fault("/deviceName", "control-characters", "Control characters are not accepted."))
     for name, texts in (("tags", wish.tags), ("policy", (wish.policy,)), ("location", (wish.location,))):
-        if any(text is not None and _CONTROLS.search(text) for text in texts):
+        if any(text is not None and CONTROL_CHARACTERS.search(text) for text in texts):
             faults.append(Fault(f"/{name}", "control-characters", "Control characters are not accepted."))
     if len(wish.tags) > MOST_TAGS:
         faults.append(Fault("/tags", "max-items", f"At most {MOST_TAGS} tags."))
@@ -132,15 +136,25 @@ def _other_faults(wish: RowWish, rules: RowRules) -> list[Fault]:
     if code is not None and not (len(code) <= LONGEST_CODE and _CODE.fullmatch(code)):
         words = f"A claim code has {SHORTEST_CODE} letters and digits, or more up to {LONGEST_CODE} characters."
         faults.append(Fault("/claimCode", "claim-code", words))
-    if wish.claim_code_expires_at is not None and wish.claim_code_expires_at <= rules.now:
+    if wish.claim_code_expires_at is not None and code is None:
+        words = "An expiry needs a claim code that expires."
+        faults.append(Fault("/claimCodeExpiresAt", "claim-code-required", words))
+    elif wish.claim_code_expires_at is not None and wish.claim_code_expires_at <= rules.now:
         faults.append(Fault("/claimCodeExpiresAt", "future", "The expiry must lie in the future."))
-    if wish.confirmed_ownership and not rules.may_confirm:
-        faults.append(Fault("/confirmedOwnership", "permission", NEEDS_CONFIRM))
     try:
         check_metadata(wish.metadata)
     except Invalid as refusal:
         faults += refusal.faults
     return faults
+
+
+_FIELDS = {"tags": "tagUids", "policy": "policyUid", "location": "locationUid"}
+
+
+def faulty_fields(faults: Sequence[Fault]) -> tuple[str, ...]:
+    """Return the fields of a recipe that the faults are about, as the API calls them."""
+    names = [fault.pointer.split("/")[1] for fault in faults if fault.pointer]
+    return tuple(dict.fromkeys(_FIELDS.get(name, name) for name in names))
 
 
 # -- references, by uid or by name ----------------------------------------------------------------------------------
@@ -197,10 +211,12 @@ def draft_of(uid: bytes, identity: Identity, settings: Settings, wish: RowWish, 
     )  # fmt: skip
 
 
-def differences(recipe: Recipe, identity: Identity, settings: Settings, wish: RowWish) -> dict[str, Any]:
-    """Return what the row says otherwise than a recipe that is there, by field of `RecipePatch`.
+def differences(
+    recipe: Recipe, identity: Identity, settings: Settings, wish: RowWish, claim_hash: bytes | None
+) -> dict[str, Any]:
+    """Return what the row says otherwise than a recipe that is there, by field; a blank cell says nothing.
 
-    A blank cell says nothing. Nor does a claim code: only its hash is known.
+    `claim_hash` is the row's claim code, hashed for this recipe. It and its expiry are no fields of `RecipePatch`.
     """
     stated: dict[str, tuple[Any, Any]] = {
         "brand": (identity.brand, recipe.identity.brand),
@@ -214,6 +230,8 @@ def differences(recipe: Recipe, identity: Identity, settings: Settings, wish: Ro
         "metadata": ({**recipe.settings.metadata, **settings.metadata}, recipe.settings.metadata),
         "confirmed_ownership": (wish.confirmed_ownership, recipe.confirmed_ownership),
         "on_repeat": (wish.on_repeat, recipe.on_repeat),
+        "claim_code": (claim_hash, recipe.claim_hash),
+        "claim_code_expires_at": (wish.claim_code_expires_at, recipe.claim_expires_at),
     }
     return {name: new for name, (new, present) in stated.items() if new is not None and not _same(name, new, present)}
 

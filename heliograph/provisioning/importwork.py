@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
 
-from heliograph import publish
 from heliograph.devices import actions as devices
 from heliograph.devices.model import Identity, Settings, fold
 from heliograph.errors import Fault, Refusal
-from heliograph.ids import as_hex, new_uid
+from heliograph.ids import as_hex
 from heliograph.jobs.model import JobRow
 from heliograph.provisioning import actions
+from heliograph.provisioning.importready import Ready
 from heliograph.provisioning.importrows import (
     NEEDS_CONFIRM,
     Find,
     Order,
     Outcome,
-    RowRules,
     Wanted,
     differences,
     draft_of,
+    faulty_fields,
     patch_of,
-    read,
     settings_of,
     uid_in,
     words_for,
 )
-from heliograph.provisioning.model import Draft
+from heliograph.provisioning.model import Draft, RecipePatch
 from heliograph.provisioning.recipes import Recipe
-from heliograph.provisioning.rehearsal import Rehearsal
-from heliograph.provisioning.spreadsheet import BadRow, Row
+from heliograph.provisioning.rehearsal import Rehearsal, row_mark
 from heliograph.references import actions as references
 from heliograph.references.model import Kind
 from heliograph.storage.engine import Transaction
@@ -41,53 +38,64 @@ from heliograph.tenancy.model import Scope
 
 LONGEST_MESSAGE = 1000
 
-HashCode = Callable[[bytes, str], bytes]
+NOT_COMPARED = "The recipe came about at the same moment, so its claim code was not compared; send the row again."
+CODE_USED = "The recipe's claim code was used, and is not replaced by that of a file; make a new one for the recipe."
+TOUCHED = (
+    "A recipe was kept for this row when it had faults, and was changed since; repair it, or import with"
+    " existing=update."
+)
+
+Change = Callable[[Transaction, Scope, bytes, RecipePatch], Recipe]
 
 
-class Ready(msgspec.Struct, frozen=True):
-    """A row with what is too slow to be done inside a transaction: the hash of its claim code."""
-
-    wanted: Wanted
-    uid: bytes
-    claim_hash: bytes | None
-
-
-def make_ready(row: Row | BadRow, rules: RowRules, hashed: HashCode) -> Ready:
-    """Read a row, and do what is slow."""
-    wanted = read(row, rules)
-    uid = new_uid()
-    code = wanted.wish.claim_code
-    return Ready(wanted, uid, None if code is None or wanted.faults else hashed(uid, code))
+def _update(tx: Transaction, scope: Scope, uid: bytes, patch: RecipePatch) -> Recipe:
+    return actions.update(tx, scope, uid, None, patch, {})
 
 
 class Work:
-    """The rows of a chunk against what the organization has; `told` is what became of each."""
+    """The rows of a chunk against what the organization has; `told` is what became of each.
 
-    def __init__(self, tx: Transaction, scope: Scope, job_uid: bytes, order: Order, rows: Sequence[Ready]) -> None:
+    `may_confirm` is whether the ownership may be confirmed, and a claim code replaced.
+    """
+
+    def __init__(
+        self, tx: Transaction, scope: Scope, job_uid: bytes, order: Order, rows: Sequence[Ready], may_confirm: bool
+    ) -> None:
         self._tx = tx
         self._scope = scope
         self._order = order
         self._rows = rows
+        self._may_confirm = may_confirm
         self._find = _finder(tx, scope, [row.wanted for row in rows])
         self._rehearsal = Rehearsal(tx, scope, job_uid) if order.dry_run else None
         self._recipes: dict[bytes, Recipe] = {}
+        self._kept: dict[bytes, Recipe] = {}
         self._taken: dict[str, tuple[str, bytes]] = {}
         self._drafts: list[Draft] = []
         self._touched: set[str] = set()
+        self._touched_rows: set[bytes] = set()
         self.told: list[JobRow] = []
 
     def run(self) -> None:
-        """Import every row."""
+        """Import the rows, up to one whose claim code cannot be compared yet with what the rows before have made."""
         identities = [row.wanted.identity for row in self._rows if row.wanted.identity is not None]
+        digests = {row.digest for row in self._rows}
+        if self._rehearsal is not None:
+            self._rehearsal.play([row_mark(digest) for digest in sorted(digests)])
         self._look({name for identity in identities for name in identity.identifiers})
-        for row in self._rows:
+        self._kept = actions.kept_rows(self._tx, self._scope, digests)
+        for done, row in enumerate(self._rows):
             self._settle(row)
+            if len(self.told) == done:
+                break
         self._make_drafts_real()
 
     def marks(self) -> dict[str, bytes]:
         """Return what the next chunks of a dry run must know of this one."""
         assert self._rehearsal is not None
-        return self._rehearsal.marks({name: self._taken.get(name) for name in self._touched}, self._recipes)
+        touched = {name: self._taken.get(name) for name in self._touched}
+        rows = {row_mark(digest): ("recipe", self._kept[digest].uid) for digest in self._touched_rows}
+        return self._rehearsal.marks(touched | rows, self._recipes)
 
     def _look(self, names: Collection[str]) -> None:
         """Find out which identifiers are in use, and read the recipes that wait by them."""
@@ -105,19 +113,27 @@ class Work:
         wanted = row.wanted
         settings, lost = settings_of(wanted, self._find)
         faults = wanted.faults + lost
+        if wanted.wish.confirmed_ownership and not self._may_confirm:
+            faults += (Fault("/confirmedOwnership", "permission", NEEDS_CONFIRM),)
         if faults:
             self._refuse(row, settings, faults)
             return
         assert wanted.identity is not None
         users = {self._taken[name] for name in wanted.identity.identifiers if name in self._taken}
         own = {("device", self._recipes[uid].device_uid) for kind, uid in users if kind == "recipe"}
-        if not users:
+        kept = self._kept.get(row.digest)
+        if not users and kept is not None and kept.status == "Invalid":
+            self._meet(row, wanted.identity, settings, kept)
+        elif not users:
             self._create(row, wanted.identity, settings)
         elif len(users - own) == 1 and (user := next(iter(users - own)))[0] == "recipe":
-            self._meet(wanted, wanted.identity, settings, self._recipes[user[1]])
+            self._meet(row, wanted.identity, settings, self._recipes[user[1]])
         else:
-            names = ", ".join(sorted({self._name_of(kind, uid) for kind, uid in users}))
-            self._tell(wanted, "conflict", reason="identifiers_taken", message=f"In use already: {names}.")
+            self._tell_taken(wanted, users)
+
+    def _tell_taken(self, wanted: Wanted, users: Collection[tuple[str, bytes]]) -> None:
+        names = ", ".join(sorted({self._name_of(kind, uid) for kind, uid in users}))
+        self._tell(wanted, "conflict", reason="identifiers_taken", message=f"In use already: {names}.")
 
     def _name_of(self, kind: str, uid: bytes) -> str:
         return f"{kind} {as_hex(uid)}" if self._outlives(uid) else "the recipe of an earlier row"
@@ -127,38 +143,69 @@ class Work:
         return self._rehearsal is None or uid not in self._rehearsal.made
 
     def _create(self, row: Ready, identity: Identity, settings: Settings) -> None:
-        draft = draft_of(row.uid, identity, settings, row.wanted.wish, row.claim_hash)
-        self._drafts.append(draft)
-        self._recipes[draft.uid] = Recipe(
-            uid=draft.uid, status="Pending", identity=identity, settings=settings,
-            confirmed_ownership=draft.confirmed_ownership, on_repeat=draft.on_repeat, created_at=self._tx.now,
-            updated_at=self._tx.now,
-        )  # fmt: skip
+        draft = draft_of(row.uid, identity, settings, row.wanted.wish, row.hashes.get(row.uid))
+        self._take(draft)
         self._taken |= dict.fromkeys(identity.identifiers, ("recipe", draft.uid))
         self._touched |= set(identity.identifiers)
-        if self._rehearsal is not None:
-            self._rehearsal.made.add(draft.uid)
         self._tell(row.wanted, "created", recipe=draft.uid)
 
-    def _meet(self, wanted: Wanted, identity: Identity, settings: Settings, recipe: Recipe) -> None:
-        """Treat a row for which there is a recipe."""
-        different = differences(recipe, identity, settings, wanted.wish)
-        if not different:
+    def _take(self, draft: Draft) -> None:
+        self._drafts.append(draft)
+        self._note(actions.made_of(draft, self._tx.now))
+        if self._rehearsal is not None:
+            self._rehearsal.made.add(draft.uid)
+
+    def _note(self, recipe: Recipe) -> None:
+        """Take note of a recipe as it is now."""
+        self._recipes[recipe.uid] = recipe
+        if recipe.row_digest is not None:
+            self._kept[recipe.row_digest] = recipe
+            self._touched_rows.add(recipe.row_digest)
+
+    def _meet(self, row: Ready, identity: Identity, settings: Settings, recipe: Recipe) -> None:
+        """Treat a row for which there is a recipe, perhaps one that was made of this very row when it had faults."""
+        wanted = row.wanted
+        if wanted.wish.claim_code is not None and recipe.uid not in row.hashes:
+            if self.told:
+                return
+            self._tell(wanted, "conflict", recipe=recipe.uid, reason="claim_code_not_compared", message=NOT_COMPARED)
+            return
+        different = differences(recipe, identity, settings, wanted.wish, row.hashes.get(recipe.uid))
+        if recipe.status == "Invalid" and (self._order.existing == "update" or recipe.version == 1):
+            # What nobody has touched since is a row that was not done yet: no decision of anybody's is in the way.
+            self._change(wanted, recipe, different, actions.repair)
+        elif recipe.status == "Invalid":
+            self._tell(wanted, "conflict", recipe=recipe.uid, reason="recipe_exists", message=TOUCHED)
+        elif not different:
             self._tell(wanted, "unchanged", recipe=recipe.uid)
         elif self._order.existing == "keep":
             message = f"The recipe is there already, with another {words_for(different)}."
             self._tell(wanted, "conflict", recipe=recipe.uid, reason="recipe_exists", message=message)
         else:
-            self._update(wanted, recipe, different)
+            self._change(wanted, recipe, different, _update)
 
-    def _update(self, wanted: Wanted, recipe: Recipe, different: dict[str, Any]) -> None:
-        if "confirmed_ownership" in different and not self._order.may_confirm:
+    def _change(self, wanted: Wanted, recipe: Recipe, different: dict[str, Any], change: Change) -> None:
+        code = {"claim_code", "claim_code_expires_at"} & different.keys()
+        # To finish what the row itself began is no more than to create.
+        begun = recipe.status == "Invalid" and recipe.version == 1
+        if (code or "confirmed_ownership" in different) and not (self._may_confirm or begun):
             self._tell(wanted, "conflict", recipe=recipe.uid, reason="update_refused", message=NEEDS_CONFIRM)
             return
+        if code and recipe.claim_used_at is not None:
+            self._tell(wanted, "conflict", recipe=recipe.uid, reason="claim_code_used", message=CODE_USED)
+            return
         self._make_drafts_real()
+        others = self._in_the_way(recipe, different)
+        if others:
+            self._tell_taken(wanted, others)
+            return
         try:
             with self._tx.savepoint():
-                changed = actions.update(self._tx, self._scope, recipe.uid, None, patch_of(different), {})
+                claim_hash = different.get("claim_code", recipe.claim_hash)
+                if code and claim_hash is not None:
+                    expires_at = wanted.wish.claim_code_expires_at
+                    actions.set_claim_code(self._tx, self._scope, recipe.uid, None, claim_hash, expires_at)
+                changed = change(self._tx, self._scope, recipe.uid, patch_of(different))
         except Refusal as refusal:
             self._tell(
                 wanted, "conflict", recipe=recipe.uid, reason="update_refused", message=refusal.detail,
@@ -168,9 +215,18 @@ class Work:
             self._follow(recipe, changed)
             self._tell(wanted, "updated", recipe=recipe.uid)
 
+    def _in_the_way(self, recipe: Recipe, different: dict[str, Any]) -> set[tuple[str, bytes]]:
+        """Return who has an identifier that the change makes out of a part of the row and a part of the recipe."""
+        parts = {name: different[name] for name in ("brand", "serial_number", "mac_address") if name in different}
+        new = msgspec.structs.replace(recipe.identity, **parts)
+        self._look(set(new.identifiers) - set(recipe.identity.identifiers))
+        users = {self._taken[name] for name in new.identifiers if name in self._taken}
+        return users - {("recipe", recipe.uid)} - {("device", recipe.device_uid)}
+
     def _follow(self, before: Recipe, after: Recipe) -> None:
         """Take note of all that came with a change: identifiers that it freed, a device that it enrolled."""
-        self._recipes[after.uid] = after
+        self._note(after)
+        self._taken |= dict.fromkeys(after.identity.identifiers, ("recipe", after.uid))
         names = {*before.identity.identifiers, *after.identity.identifiers}
         if before.status != after.status and after.device_uid is not None:
             device = devices.find(self._tx, self._scope, after.device_uid)
@@ -190,28 +246,18 @@ class Work:
         if not self._order.keep_invalid or wanted.identity is None:
             self._tell(wanted, "rejected", reason=faults[0].rule, message=message, errors=faults)
             return
-        draft = draft_of(row.uid, wanted.identity, settings, wanted.wish, None)
-        draft = msgspec.structs.replace(draft, error_message=message, confirmed_ownership=False)
-        uid = self._keep_once(wanted, draft)
-        outcome: Outcome = "invalid" if uid == draft.uid else "unchanged"
-        self._tell(wanted, outcome, recipe=uid, reason=faults[0].rule, message=message, errors=faults)
-
-    def _keep_once(self, wanted: Wanted, draft: Draft) -> bytes:
-        """Keep an Invalid recipe, unless the very same row was kept before: it has nothing else to be known by."""
-        cells = msgspec.json.encode(wanted.cells, order="deterministic")
-        digest = hashlib.sha256(b"invalid row\0" + cells).digest()
-
-        def keep(tx: Transaction) -> tuple[bytes, bytes]:
-            del tx
-            self._drafts.append(draft)
-            return draft.uid, draft.uid
-
-        if self._rehearsal is not None and (kept := self._rehearsal.kept(digest)) is not None:
-            return kept
-        fresh, uid = publish.once(self._tx, self._scope, publish.Identity(digest, b""), keep)
-        if self._rehearsal is not None and fresh:
-            self._rehearsal.keep(digest, uid)
-        return uid
+        kept = self._kept.get(row.digest)
+        if kept is not None:
+            self._tell(wanted, "unchanged", recipe=kept.uid, reason=faults[0].rule, message=message, errors=faults)
+            return
+        draft = draft_of(row.uid, wanted.identity, settings, wanted.wish, row.hashes.get(row.uid))
+        wrong = faulty_fields(faults)
+        draft = msgspec.structs.replace(
+            draft, error_message=message, faulty_fields=wrong, row_digest=row.digest,
+            confirmed_ownership=draft.confirmed_ownership and "confirmedOwnership" not in wrong,
+        )  # fmt: skip
+        self._take(draft)
+        self._tell(wanted, "invalid", recipe=draft.uid, reason=faults[0].rule, message=message, errors=faults)
 
     def _tell(
         self, wanted: Wanted, outcome: Outcome, *, recipe: bytes | None = None,
@@ -223,6 +269,7 @@ class Work:
         if reason is not None:
             faults = [{"pointer": fault.pointer, "rule": fault.rule, "message": fault.message} for fault in errors]
             detail |= {"reason": reason, "message": message, "errors": faults, "cells": _as_texts(wanted.cells)}
+            detail |= {} if wanted.text is None else {"text": wanted.text}
         self.told.append(JobRow(wanted.number, outcome, detail))
 
 

@@ -13,7 +13,10 @@ from heliograph.provisioning.recipes import OnRepeat, Reason
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
-    """A recipe to be made. With an `error_message` it is kept as Invalid and waits for nothing."""
+    """A recipe to be made. With an `error_message` it is kept as Invalid and waits for nothing.
+
+    `faulty_fields` and `row_digest` are as a recipe has them.
+    """
 
     uid: bytes
     identity: Identity
@@ -23,9 +26,11 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     claim_hash: bytes | None = None
     claim_expires_at: int | None = None
     error_message: str | None = None
+    faulty_fields: tuple[str, ...] = ()
+    row_digest: bytes | None = None
 
 
-class RecipePatch(msgspec.Struct, frozen=True, kw_only=True):
+class RecipePatch(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The changes asked of a recipe; what is UNSET stays, None takes a value away. Texts are not yet normalised."""
 
     brand: str | UnsetType = UNSET
@@ -40,11 +45,18 @@ class RecipePatch(msgspec.Struct, frozen=True, kw_only=True):
     confirmed_ownership: bool | UnsetType = UNSET
     on_repeat: OnRepeat | UnsetType = UNSET
 
+    @property
+    def given(self) -> frozenset[str]:
+        """The fields that are to be set or taken away, as the API calls them."""
+        fields = msgspec.structs.fields(self)
+        return frozenset(field.encode_name for field in fields if getattr(self, field.name) is not UNSET)
+
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """Registrations that did not succeed, all for one reason and with the same identity, from one caller.
 
-    `recipe_uid` is None when no recipe was concerned. Times in microseconds UTC.
+    `recipe_uid` is None when no recipe was concerned. `own_key_uid` is the key that was used, when it is one of the
+    tenant's own. Times in microseconds UTC.
     """
 
     uid: bytes
@@ -55,6 +67,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     first_at: int
     last_at: int
     tries: int = 1
+    own_key_uid: bytes | None = None
 
 
 class RecipeFilter(msgspec.Struct, frozen=True, kw_only=True):

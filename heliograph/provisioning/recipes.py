@@ -88,6 +88,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
     `identity` may lack identifiers when the status is Invalid. `device_uid` is the device that the recipe met.
     A claim code counts from when it was given until `claim_expires_at` or its use.
+
+    A row of a file that was kept with its faults is remembered by `row_digest`, and what of it could not be used by
+    `faulty_fields`, as the API calls them, until each is set.
     """
 
     uid: bytes
@@ -98,6 +101,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     on_repeat: OnRepeat = "keep"
     warning_message: str | None = None
     error_message: str | None = None
+    faulty_fields: tuple[str, ...] = ()
+    row_digest: bytes | None = None
     device_uid: bytes | None = None
     claim_hash: bytes | None = None
     claim_expires_at: int | None = None

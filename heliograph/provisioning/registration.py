@@ -34,10 +34,13 @@ from heliograph.provisioning.recipes import (
 from heliograph.references import actions as references
 from heliograph.storage.engine import Transaction
 from heliograph.tenancy import device_tokens
-from heliograph.tenancy.access import reach, require, require_anywhere
+from heliograph.tenancy.access import reach, require, require_anywhere, visible_roots
 from heliograph.tenancy.model import Caller, Scope
 
 REGISTER = "register device.tenant"
+
+MOST_CANDIDATES = 20
+"""Recipes that one registration is held against. Where more wait, the identifier is none, such as "N/A"."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -73,24 +76,30 @@ class OutOfDate(msgspec.Struct, frozen=True):
 
 
 class _Seen(msgspec.Struct, frozen=True):
-    """Who has to do with the presented identifiers, within the caller's reach."""
+    """Who has to do with the presented identifiers, within the caller's reach.
+
+    `crowded` when so many recipes wait for them that they cannot be any one device's.
+    """
 
     scopes: dict[int, Scope]
     holders: set[tuple[int, bytes]]
     elsewhere: bool
     waiting: list[tuple[int, bytes]]
+    crowded: bool
 
 
 def _look(tx: Transaction, caller: Caller, identity: Identity, tenant_uid: Uid | None) -> _Seen:
     below = None if tenant_uid is None else require(tx, caller, REGISTER, tenant_uid).tenant_id
     holders = set(devices.holders(tx, identity.identifiers).values())
-    waiting = store.waiting_anywhere(tx, identity.identifiers)
+    roots = visible_roots(caller, REGISTER) if below is None else [below]
+    waiting = store.waiting_below(tx, roots, identity.identifiers, MOST_CANDIDATES + 1)
     scopes = reach(tx, caller, REGISTER, [tenant_id for tenant_id, _ in [*holders, *waiting]], below)
     return _Seen(
         scopes=scopes,
         holders={holder for holder in holders if holder[0] in scopes},
         elsewhere=any(tenant_id not in scopes for tenant_id, _ in holders),
         waiting=[place for place in waiting if place[0] in scopes],
+        crowded=len(waiting) > MOST_CANDIDATES,
     )
 
 
@@ -105,6 +114,8 @@ def survey(
     home = _home(tx, caller, tenant_uid)
     seen = _look(tx, caller, wish.identity, tenant_uid)
     code = wish.claim_code
+    if seen.crowded:
+        return Survey((home.tenant_id,), {})
     to_compare = [] if code is None else _guessable(tx, caller, _concerned_recipes(tx, seen))
     hashes = {uid: hash_code(uid, code.reveal()) for uid in to_compare if code is not None}
     return Survey(tuple(sorted({home.tenant_id, *seen.scopes})), hashes)
@@ -155,14 +166,16 @@ def register(
     # The claim on the identifiers can be lost to another process; what that one did is then seen in a second look.
     for _ in range(2):
         seen = _look(tx, caller, wish.identity, tenant_uid)
+        desk = _Desk(tx, caller, wish, _home(tx, caller, tenant_uid), found.hashes)
+        if seen.crowded:
+            return desk.turn_away("ambiguous")
         if not set(seen.scopes) <= set(found.tenants):
             return OutOfDate()
         concerned = _concerned_recipes(tx, seen)
         if wish.claim_code is not None and not set(_guessable(tx, caller, concerned)) <= set(found.hashes):
             return OutOfDate()
-        desk = _Desk(tx, caller, wish, _home(tx, caller, tenant_uid), found.hashes)
         if seen.holders:
-            return desk.repeat(seen)
+            return desk.repeat(seen, concerned)
         if seen.elsewhere:
             break
         answer = desk.match(concerned)
@@ -199,6 +212,9 @@ class _Desk:
         """Give the device its recipe, or tell everybody concerned why not; None when the claim was lost."""
         recipes = {recipe.uid: (scope, recipe) for scope, recipe in concerned}
         checks = {recipe.uid: self._check_code(scope, recipe) for scope, recipe in concerned}
+        for scope, recipe in concerned:
+            if checks[recipe.uid] == "wrong":
+                self._count_wrong_code(scope, recipe)
         verdict = match(
             self._wish.identity,
             [
@@ -210,7 +226,7 @@ class _Desk:
             ],
         )  # fmt: skip
         if isinstance(verdict, NoWin):
-            return self._disappoint(verdict, recipes, checks)
+            return self._disappoint(verdict, recipes)
         scope, recipe = recipes[verdict.candidate.recipe_uid]
         return self._apply(scope, recipe, verdict.by_code)
 
@@ -233,13 +249,9 @@ class _Desk:
             return self.turn_away(outcome.reason, scope, outcome.recipe)
         return None
 
-    def _disappoint(
-        self, verdict: NoWin, recipes: dict[bytes, tuple[Scope, Recipe]], checks: dict[bytes, CodeCheck]
-    ) -> Registration:
+    def _disappoint(self, verdict: NoWin, recipes: dict[bytes, tuple[Scope, Recipe]]) -> Registration:
         for candidate, reason in verdict.concerned:
             scope, recipe = recipes[candidate.recipe_uid]
-            if checks[recipe.uid] == "wrong":
-                self._count_wrong_code(scope, recipe)
             self._warn(scope, recipe, reason)
             self._note(scope, recipe, reason)
         if not verdict.concerned:
@@ -248,31 +260,27 @@ class _Desk:
 
     # -- a device that is enrolled already --------------------------------------------------------------------------
 
-    def repeat(self, seen: _Seen) -> Registration:
+    def repeat(self, seen: _Seen, concerned: Sequence[tuple[Scope, Recipe]]) -> Registration:
         """Know an enrolled device again, as its recipe wants that."""
         tx = self._tx
         tenant_id, device_uid = min(seen.holders)
         scope = seen.scopes[tenant_id]
         device = devices.get(tx, scope, device_uid)
-        recipe = actions.find(tx, scope, device.recipe_uid) if device.recipe_uid else None
         # The model is what the device says now; a repeat is told by what identifies it.
         known = msgspec.structs.replace(device.identity, model=None)
         if len(seen.holders) > 1 or misfit(self._wish.identity, known):
-            return self.turn_away("identifier_mismatch", scope, recipe)
+            return self._contradict(scope, concerned)
+        recipe = actions.find(tx, scope, device.recipe_uid) if device.recipe_uid else None
         if recipe is not None and recipe.on_repeat == "reject":
             return self.turn_away("rejected_repeat", scope, recipe)
-        token: Secret | None = None
-        if recipe is not None and recipe.claim_hash is not None and recipe.claim_used_at is None:
-            check = self._check_code(scope, recipe)
-            if check == "wrong":
-                self._count_wrong_code(scope, recipe)
-                return self.turn_away("claim_code_wrong", scope, recipe)
-            if check == "right":
-                save(tx, scope, recipe, msgspec.structs.replace(recipe, claim_used_at=tx.now), None)
-                token = device_tokens.issue(tx, scope, device.uid)
-        shown = self._wish.device_token
-        if token is None and shown and device_tokens.is_token_of(tx, scope, device.uid, shown.reveal()):
-            token = device_tokens.issue(tx, scope, device.uid)
+        check = self._check_code(scope, recipe) if recipe is not None else "none"
+        if recipe is not None and check == "wrong":
+            self._count_wrong_code(scope, recipe)
+            return self.turn_away("claim_code_wrong", scope, recipe)
+        if recipe is not None and recipe.claim_hash is not None and check == "right":
+            save(tx, scope, recipe, msgspec.structs.replace(recipe, claim_used_at=tx.now), None)
+            device = devices.pair(tx, scope, device, recipe.claim_hash.hex())
+        token = device_tokens.issue(tx, scope, device.uid) if self._earns_token(scope, device, check) else None
         if recipe is not None and recipe.on_repeat == "reset":
             wanted = _still_there(tx, scope, recipe.settings)
             # A recipe names no connected account, so it does not mean that there is to be none.
@@ -280,6 +288,23 @@ class _Desk:
             wanted = msgspec.structs.replace(wanted, connected_account_uid=account_uid)
             device = devices.reset(tx, scope, device, wanted)
         return Registration(result="applied", device=device, organization_uid=scope.tenant_uid, token=token)
+
+    def _earns_token(self, scope: Scope, device: Device, check: CodeCheck) -> bool:
+        """Tell whether an enrolled device gets a token now: it never had one, or proves that it may replace its own."""
+        if check == "right" or not device_tokens.exists(self._tx, scope, device.uid):
+            return True
+        shown = self._wish.device_token
+        return shown is not None and device_tokens.is_token_of(self._tx, scope, device.uid, shown.reveal())
+
+    def _contradict(self, scope: Scope, concerned: Sequence[tuple[Scope, Recipe]]) -> Registration:
+        """Tell everybody concerned that a device mixes what belongs to several; `scope` keeps what nobody else does."""
+        for where, recipe in concerned:
+            if recipe.status in actions.LIVE_BEFORE_ITS_DEVICE:
+                self._warn(where, recipe, "identifier_mismatch")
+            self._note(where, recipe, "identifier_mismatch")
+        if not concerned:
+            self._note(scope, None, "identifier_mismatch")
+        return Registration(result=RESULT_OF["identifier_mismatch"], reason="identifier_mismatch")
 
     # -- what both share --------------------------------------------------------------------------------------------
 

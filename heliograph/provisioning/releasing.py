@@ -82,12 +82,16 @@ def move(tx: Transaction, scope: Scope, to: Scope, uid: bytes, version: int | No
 
 
 def _finish_recipe(tx: Transaction, scope: Scope, device: Device) -> None:
-    """An applied recipe ends to be live when its device is no longer enrolled; one that failed goes on waiting."""
+    """End what a recipe had with a device: an applied one is no longer live, another one waits as before they met."""
     if device.recipe_uid is None:
         return
     for recipe in store.find_recipes(tx, scope, [device.recipe_uid]):
-        if recipe.status == "Applied" and recipe.device_uid == device.uid:
+        if recipe.device_uid != device.uid:
+            continue
+        if recipe.status == "Applied":
             store.release_identifiers(tx, scope, recipe.uid)
+        elif device.state == "waiting":
+            save(tx, scope, recipe, msgspec.structs.replace(recipe, device_uid=None), None)
 
 
 def delete_reference(tx: Transaction, scope: Scope, kind: Kind, uid: bytes, version: int | None) -> None:
@@ -122,7 +126,7 @@ def _detach_all(
     if detach(tx, scope, kind, uid, AT_ONCE, metadata):
         parameters = {"kind": kind, "uid": as_hex(uid)} | ({} if metadata is None else {"customMetadata": metadata})
         # The platform's own work: it must not stay half done when the account that deleted is revoked meanwhile.
-        jobs.start(tx, as_system(tx, scope.tenant_id), DETACHING.name, parameters)
+        jobs.start(tx, as_system(tx, scope.tenant_id), DETACHING.name, parameters, limited=False)
 
 
 def detach(
@@ -193,5 +197,11 @@ def _detach_chunks(context: JobContext) -> Iterator[Chunk]:
             return
 
 
-DETACHING = JobKind(name="detach", read="read device.tenant", change="update device.tenant", open=_detach_chunks)
+DETACHING = JobKind(
+    name="detach",
+    read="read device.tenant",
+    change="update device.tenant",
+    open=_detach_chunks,
+    cancellable=False,
+)
 """The job that goes on where `delete_reference` or `delete_connected_account` stopped."""

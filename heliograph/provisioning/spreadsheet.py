@@ -1,13 +1,14 @@
 """Reads the rows of an import file, CSV or JSONL, from parts of it, in bounded memory and from any row on.
 
 CSV is RFC 4180 with any delimiter and any line end; a quote inside a cell that does not begin with one is taken as it
-stands. JSONL is one JSON object on each line. UTF-8, with or without a byte order mark. A row in which every cell is
-blank is no row. Pure: nothing here reads storage, clock or network.
+stands. A first line `sep=;` names the delimiter. JSONL is one JSON object on each line. UTF-8, with or without a byte
+order mark. A row in which every cell is blank is no row. Pure: nothing here reads storage, clock or network.
 """
 
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -50,6 +51,14 @@ _FOREIGN_MARKS = {
     codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32", codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
 }  # fmt: skip
+_FOREIGN_FORMATS = {
+    b"PK\x03\x04": "This is a spreadsheet program's own format (or a zip archive), not text.",
+    b"\xd0\xcf\x11\xe0": "This is a spreadsheet program's own format, not text.",
+    b"\x1f\x8b": "The file is compressed with gzip; unpack it first.",
+}
+_SEPARATOR_LINE = re.compile(rb'("?)sep=([\t !#-/:-@[-`{-~])\1(?:\r\n?|\n|\Z)', re.IGNORECASE)
+"""A line before the header that names the delimiter, as Excel reads and writes it."""
+
 _SAVE_AS = 'Save the file as UTF-8; spreadsheet programs call it "CSV UTF-8".'
 
 
@@ -86,11 +95,13 @@ def sniff(head: bytes, options: Options) -> Layout:
     """Find out how a file is to be read from its first `HEAD_BYTES`, or from all of it when it is shorter.
 
     Raises:
-        Invalid: when it is empty, not in UTF-8, or has no header from which devices could be told apart.
+        Invalid: when it is empty, no text, not in UTF-8, or has no header from which devices could be told apart.
     """
     _refuse_foreign(head)
     begin = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
-    text = head[begin:].lstrip()
+    separator = _SEPARATOR_LINE.match(head, begin)
+    first = separator.end() if separator else begin
+    text = head[first:].lstrip()
     if not text:
         raise Invalid.at("", "empty", "The file is empty.")
     if (options.format or ("jsonl" if text[:1] in b"{[" else "csv")) == "jsonl":
@@ -98,9 +109,10 @@ def sniff(head: bytes, options: Options) -> Layout:
             raise Invalid.at("", "jsonl", "JSONL has one object on each line; this file begins with an array.")
         return Layout(format="jsonl", mapping=dict(options.mapping), data_offset=begin)
     # Blank lines may come before the header.
-    start = len(head) - len(head[begin:].lstrip(LINE_ENDS))
-    line = 1 + len(LINE_END.findall(head, begin, start))
-    delimiter, header, found = _header(head, start, options.delimiter)
+    start = len(head) - len(head[first:].lstrip(LINE_ENDS))
+    line = 1 + count_lines(head, begin, start)
+    named = separator[2].decode() if separator else None
+    delimiter, header, found = _header(head, start, named if options.delimiter is None else options.delimiter)
     columns = columns_of(header)
     mapping = map_columns(columns, options.mapping)
     return Layout(
@@ -115,6 +127,9 @@ def sniff(head: bytes, options: Options) -> Layout:
 
 
 def _refuse_foreign(head: bytes) -> None:
+    for mark, words in _FOREIGN_FORMATS.items():
+        if head.startswith(mark):
+            raise Invalid.at("", "file-format", f"{words} {_SAVE_AS}")
     for mark, name in _FOREIGN_MARKS.items():
         if head.startswith(mark):
             words = f"The file is in {name}, as its first bytes say; UTF-8 is expected. {_SAVE_AS}"
@@ -126,7 +141,7 @@ def _refuse_foreign(head: bytes) -> None:
     except UnicodeDecodeError as error:
         at = error.start
     if at >= 0:
-        line = 1 + len(LINE_END.findall(head, 0, at))
+        line = 1 + count_lines(head, 0, at)
         words = f"The file is not text in UTF-8: byte {at}, on line {line}, is 0x{head[at]:02x}. {_SAVE_AS}"
         raise Invalid.at("", "encoding", words)
 

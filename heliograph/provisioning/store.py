@@ -11,19 +11,17 @@ from heliograph.devices.model import Identity, Settings, fold
 from heliograph.provisioning.model import Attempt, RecipeFilter
 from heliograph.provisioning.recipes import Recipe
 from heliograph.storage.engine import Row, Table, Transaction
+from heliograph.storage.statements import batches, begins_with, placeholders
 from heliograph.tenancy.model import Scope
-
-LOOKED_UP_AT_ONCE = 200
-LAST_CHARACTER = "\U0010ffff"
-"""Sorts behind every text that goes on after a prefix."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_fields = msgspec.json.Decoder(tuple[str, ...]).decode
 
 _COLUMNS = (
     "uid, status, brand, model, serial_number, mac_address, device_name, policy_uid, location_uid, metadata,"
     " confirmed_ownership, on_repeat, warning_message, error_message, device_uid, claim_hash, claim_expires_at,"
-    " claim_used_at, created_at, updated_at, version"
+    " claim_used_at, created_at, updated_at, version, faulty_fields, row_digest"
 )
 _RECIPE = f"select {_COLUMNS} from recipe"
 
@@ -34,6 +32,7 @@ RECIPE = Table(
         "model": "text", "serial_number": "text", "serial_key": "text", "mac_address": "text", "device_name": "text",
         "name_key": "text", "policy_uid": "bytes", "location_uid": "bytes", "metadata": "bytes",
         "confirmed_ownership": "bigint", "on_repeat": "text", "warning_message": "text", "error_message": "text",
+        "faulty_fields": "bytes", "row_digest": "bytes",
         "device_uid": "bytes", "claim_hash": "bytes", "claim_expires_at": "bigint", "claim_used_at": "bigint",
         "created_at": "bigint", "updated_at": "bigint", "version": "bigint",
     },
@@ -68,8 +67,9 @@ def _values(recipe: Recipe) -> tuple[Any, ...]:
         identity.serial_key, identity.mac_address, settings.name,
         None if settings.name is None else fold(settings.name), settings.policy_uid, settings.location_uid,
         _encode(settings.metadata), int(recipe.confirmed_ownership), recipe.on_repeat, recipe.warning_message,
-        recipe.error_message, recipe.device_uid, recipe.claim_hash, recipe.claim_expires_at, recipe.claim_used_at,
-        recipe.created_at, recipe.updated_at, recipe.version,
+        recipe.error_message, _encode(recipe.faulty_fields), recipe.row_digest, recipe.device_uid,
+        recipe.claim_hash, recipe.claim_expires_at, recipe.claim_used_at, recipe.created_at,
+        recipe.updated_at, recipe.version,
     )  # fmt: skip
 
 
@@ -106,11 +106,24 @@ def delete_recipe(tx: Transaction, scope: Scope, uid: bytes) -> None:
 def find_recipes(tx: Transaction, scope: Scope, uids: Sequence[bytes]) -> list[Recipe]:
     """Read some of the organization's recipes, in the order of their uids."""
     found: list[Recipe] = []
-    for start in range(0, len(uids), LOOKED_UP_AT_ONCE):
-        names = {f"u{n}": uid for n, uid in enumerate(uids[start : start + LOOKED_UP_AT_ONCE])}
+    for batch in batches(uids):
+        names, named = placeholders("u", batch)
         rows = tx.all(
-            f"{_RECIPE} where tenant_id = :tenant_id and uid in ({_list(names)}) order by uid",
-            tenant_id=scope.tenant_id, **names,
+            f"{_RECIPE} where tenant_id = :tenant_id and uid in ({names}) order by uid",
+            tenant_id=scope.tenant_id, **named,
+        )  # fmt: skip
+        found += _recipes(tx, scope, rows)
+    return found
+
+
+def recipes_of_rows(tx: Transaction, scope: Scope, digests: Collection[bytes]) -> list[Recipe]:
+    """Read the recipes that were made of rows with faults, known by the digests of the rows."""
+    found: list[Recipe] = []
+    for batch in batches(digests):
+        names, named = placeholders("d", batch)
+        rows = tx.all(
+            f"{_RECIPE} where tenant_id = :tenant_id and row_digest in ({names}) order by uid",
+            tenant_id=scope.tenant_id, **named,
         )  # fmt: skip
         found += _recipes(tx, scope, rows)
     return found
@@ -137,24 +150,25 @@ def _conditions(wanted: RecipeFilter) -> tuple[str, dict[str, Any]]:
         ("policy_uid", wanted.policy_uids),
     ):
         if accepted:
-            names = {f"{column}{n}": value for n, value in enumerate(accepted)}
-            parts.append(f"{column} in ({_list(names)})")
-            values |= names
+            names, more = placeholders(column, accepted)
+            parts.append(f"{column} in ({names})")
+            values |= more
     if wanted.tag_uids:
-        names = {f"tag{n}": uid for n, uid in enumerate(wanted.tag_uids)}
+        names, more = placeholders("tag", wanted.tag_uids)
         parts.append(
-            "exists (select 1 from recipe_tag t where t.tenant_id = :tenant_id and t.recipe_uid = recipe.uid"
-            f" and t.tag_uid in ({_list(names)}))"
+            "uid in (select recipe_uid from recipe_tag where tenant_id = :tenant_id"
+            f" and tag_uid in ({names}) and recipe_uid > :after)"
         )
-        values |= names
+        values |= more
     for column, prefix in (
         ("serial_key", wanted.serial_prefix),
         ("mac_address", wanted.mac_prefix),
         ("name_key", wanted.name_prefix),
     ):
         if prefix:
-            parts.append(f"{column} >= :first_{column} and {column} < :behind_{column}")
-            values |= {f"first_{column}": prefix, f"behind_{column}": prefix + LAST_CHARACTER}
+            condition, more = begins_with("recipe", column, prefix)
+            parts.append(condition)
+            values |= more
     return "".join(f" and {part}" for part in parts), values
 
 
@@ -176,12 +190,12 @@ def _recipes(tx: Transaction, scope: Scope, rows: Sequence[Row]) -> list[Recipe]
     if not rows:
         return []
     tags: dict[bytes, list[bytes]] = {}
-    for start in range(0, len(rows), LOOKED_UP_AT_ONCE):
-        names = {f"u{n}": row[0] for n, row in enumerate(rows[start : start + LOOKED_UP_AT_ONCE])}
+    for batch in batches(row[0] for row in rows):
+        names, named = placeholders("u", batch)
         for recipe_uid, tag_uid in tx.all(
             "select recipe_uid, tag_uid from recipe_tag"
-            f" where tenant_id = :tenant_id and recipe_uid in ({_list(names)}) order by tag_uid",
-            tenant_id=scope.tenant_id, **names,
+            f" where tenant_id = :tenant_id and recipe_uid in ({names}) order by tag_uid",
+            tenant_id=scope.tenant_id, **named,
         ):  # fmt: skip
             tags.setdefault(recipe_uid, []).append(tag_uid)
     return [_recipe(row, tuple(tags.get(row[0], ()))) for row in rows]
@@ -196,12 +210,8 @@ def _recipe(row: Row, tag_uids: tuple[bytes, ...]) -> Recipe:
         ),
         confirmed_ownership=bool(row[10]), on_repeat=row[11], warning_message=row[12], error_message=row[13],
         device_uid=row[14], claim_hash=row[15], claim_expires_at=row[16], claim_used_at=row[17], created_at=row[18],
-        updated_at=row[19], version=row[20],
+        updated_at=row[19], version=row[20], faulty_fields=_decode_fields(row[21]), row_digest=row[22],
     )  # fmt: skip
-
-
-def _list(names: Collection[str]) -> str:
-    return ", ".join(f":{name}" for name in names)
 
 
 # -- the identifiers by which live recipes wait ---------------------------------------------------------------------
@@ -223,36 +233,42 @@ def release_identifiers(tx: Transaction, scope: Scope, recipe_uid: bytes) -> Non
 
 def free_identifiers(tx: Transaction, scope: Scope, identifiers: Sequence[str]) -> None:
     """Let nobody of the organization wait by these identifiers any more."""
-    for start in range(0, len(identifiers), LOOKED_UP_AT_ONCE):
-        names = {f"i{n}": text for n, text in enumerate(identifiers[start : start + LOOKED_UP_AT_ONCE])}
+    for batch in batches(identifiers):
+        names, named = placeholders("i", batch)
         tx.run(
-            f"delete from recipe_identifier where tenant_id = :tenant_id and identifier in ({_list(names)})",
-            tenant_id=scope.tenant_id, **names,
+            f"delete from recipe_identifier where tenant_id = :tenant_id and identifier in ({names})",
+            tenant_id=scope.tenant_id, **named,
         )  # fmt: skip
 
 
 def waiting_here(tx: Transaction, scope: Scope, identifiers: Sequence[str]) -> dict[str, bytes]:
     """Return which of the organization's live recipes have the identifiers: identifier → recipe."""
     found: dict[str, bytes] = {}
-    for start in range(0, len(identifiers), LOOKED_UP_AT_ONCE):
-        names = {f"i{n}": text for n, text in enumerate(identifiers[start : start + LOOKED_UP_AT_ONCE])}
+    for batch in batches(identifiers):
+        names, named = placeholders("i", batch)
         rows = tx.all(
             "select identifier, recipe_uid from recipe_identifier"
-            f" where tenant_id = :tenant_id and identifier in ({_list(names)})",
-            tenant_id=scope.tenant_id, **names,
+            f" where tenant_id = :tenant_id and identifier in ({names})",
+            tenant_id=scope.tenant_id, **named,
         )  # fmt: skip
         found |= dict(rows)
     return found
 
 
-def waiting_anywhere(tx: Transaction, identifiers: Sequence[str]) -> list[tuple[int, bytes]]:
-    """Return (tenant, recipe) of every live recipe with one of a device's identifiers, whoever may see it."""
-    names = {f"i{n}": text for n, text in enumerate(identifiers)}
+def waiting_below(
+    tx: Transaction, roots: Sequence[int], identifiers: Sequence[str], limit: int
+) -> list[tuple[int, bytes]]:
+    """Return (tenant, recipe) of live recipes with one of a device's identifiers, at or below the given tenants."""
+    if not roots:
+        return []
+    names, named = placeholders("i", identifiers)
     rows = tx.all(
-        f"select distinct tenant_id, recipe_uid from recipe_identifier where identifier in ({_list(names)})"
-        " order by tenant_id, recipe_uid",
-        **names,
-    )
+        "select distinct r.tenant_id, r.recipe_uid from recipe_identifier r"
+        f" where r.identifier in ({names}) and exists (select 1 from tenant_closure c"
+        f" where c.descendant_id = r.tenant_id and c.ancestor_id in ({', '.join(map(str, map(int, roots)))}))"
+        " order by r.tenant_id, r.recipe_uid limit :limit",
+        limit=limit, **named,
+    )  # fmt: skip
     return [(row[0], row[1]) for row in rows]
 
 
@@ -302,15 +318,16 @@ def list_attempts(
     tx: Transaction, scope: Scope, recipe_uid: bytes | None, reasons: Sequence[str], after: bytes, limit: int
 ) -> list[Attempt]:
     """Read unsuccessful attempts, of one recipe or of all, in the order in which they were first made."""
-    values: dict[str, Any] = {f"r{n}": reason for n, reason in enumerate(reasons)}
-    conditions = f" and reason in ({_list(values)})" if reasons else ""
+    names, values = placeholders("r", reasons)
+    conditions = f" and reason in ({names})" if reasons else ""
     if recipe_uid is not None:
         conditions += " and recipe_uid = :recipe_uid"
         values["recipe_uid"] = recipe_uid
     rows = tx.all(
-        "select uid, recipe_uid, reason, brand, model, serial_number, mac_address, caller_uid, first_at, last_at, tries"
-        f" from registration_attempt where tenant_id = :tenant_id and uid > :after{conditions}"
-        " order by uid limit :limit",
+        "select uid, recipe_uid, reason, brand, model, serial_number, mac_address, caller_uid, first_at, last_at,"
+        " tries, (select k.uid from api_key k where k.uid = caller_uid and k.tenant_id = a.tenant_id) as own_key_uid"
+        f" from registration_attempt a where tenant_id = :tenant_id and uid > :after{conditions}"
+        " order by a.uid limit :limit",
         tenant_id=scope.tenant_id, after=after, limit=limit, **values,
     )  # fmt: skip
     return [_attempt(row) for row in rows]
@@ -320,8 +337,19 @@ def _attempt(row: Row) -> Attempt:
     return Attempt(
         uid=row[0], recipe_uid=row[1], reason=row[2],
         identity=Identity(brand=row[3], model=row[4], serial_number=row[5], mac_address=row[6]),
-        caller_uid=row[7], first_at=row[8], last_at=row[9], tries=row[10],
+        caller_uid=row[7], first_at=row[8], last_at=row[9], tries=row[10], own_key_uid=row[11],
     )  # fmt: skip
+
+
+def tenants_with_old_attempts(tx: Transaction, before: int, keep: int) -> list[int]:
+    """Return the tenants that have attempts last made before then, or more than `keep`."""
+    rows = tx.all(
+        "select t.id from tenant t where exists (select 1 from registration_attempt a where a.tenant_id = t.id"
+        " and a.last_at < :before) or exists (select 1 from registration_attempt a where a.tenant_id = t.id"
+        " order by a.uid limit 1 offset :keep) order by t.id",
+        before=before, keep=keep,
+    )  # fmt: skip
+    return [row[0] for row in rows]
 
 
 def forget_attempts(tx: Transaction, scope: Scope, before: int, keep: int, limit: int) -> int:

@@ -11,7 +11,7 @@ from msgspec import UNSET
 from heliograph import publish
 from heliograph.catalog.definition import Body, EventDefinition
 from heliograph.devices.model import Settings, check_document, check_metadata, fold, fold_prefix
-from heliograph.errors import Conflict, Fault, Invalid, NotFound, PreconditionFailed
+from heliograph.errors import Conflict, Fault, Invalid, NotFound, require_version
 from heliograph.ids import as_hex, new_uid
 from heliograph.references import events, store
 from heliograph.references.model import (
@@ -114,7 +114,7 @@ def update(tx: Transaction, scope: Scope, kind: Kind, uid: bytes, version: int |
         Conflict, Invalid: as for `create`, and when a tag would stand below itself.
     """
     before = get(tx, scope, kind, uid)
-    _require_version(version, before)
+    require_version(version, before.version)
     after = msgspec.structs.replace(before, **fields)
     if after == before:
         return before
@@ -138,16 +138,11 @@ def delete(tx: Transaction, scope: Scope, kind: Kind, uid: bytes, version: int |
         Conflict: when other tags stand below the tag.
     """
     found = get(tx, scope, kind, uid)
-    _require_version(version, found)
-    if kind == "tag" and len(store.below(tx, scope, uid)) > 1:
+    require_version(version, found.version)
+    if kind == "tag" and store.has_children(tx, scope, uid):
         raise Conflict("Other tags stand below this tag; move or delete them first.")
     store.delete(tx, scope, kind, uid)
     _record(tx, scope, found, _AUDIT[kind].deleted, {"uid": uid, "name": found.name})
-
-
-def _require_version(wanted: int | None, found: AnyReference) -> None:
-    if wanted is not None and wanted != found.version:
-        raise PreconditionFailed(f"The {found.kind} has changed since; read it again.")
 
 
 def _check(tx: Transaction, scope: Scope, wanted: AnyReference) -> None:
@@ -242,6 +237,6 @@ def by_name(tx: Transaction, scope: Scope, kind: Kind, names: Collection[str]) -
     return found
 
 
-def nested(tx: Transaction, scope: Scope, tag_uid: bytes) -> list[bytes]:
-    """Return a tag and all tags below it, itself first; empty when there is no such tag."""
-    return [uid for uid, _ in store.below(tx, scope, tag_uid)]
+def nested(tx: Transaction, scope: Scope, tag_uids: Collection[bytes], limit: int) -> list[bytes]:
+    """Return those of the tags that exist, and all tags below them; at most `limit`, in no order."""
+    return store.below_any(tx, scope, tag_uids, limit)

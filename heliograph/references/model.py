@@ -8,7 +8,6 @@ import msgspec
 
 Kind = Literal["tag", "policy", "location"]
 
-LONGEST_NAME = 255
 LONGEST_ADDRESS = 500
 MOST_LEVELS = 10
 """How deep tags may be nested, the topmost counted."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from itertools import islice
 from typing import Any
 
 import msgspec
@@ -11,6 +10,7 @@ import msgspec
 from heliograph.devices.model import fold
 from heliograph.references.model import STRUCTS, AnyReference, Kind
 from heliograph.storage.engine import Row, Transaction
+from heliograph.storage.statements import batches, begins_with, placeholders
 from heliograph.tenancy.model import Scope
 
 _COLUMNS: dict[Kind, tuple[str, ...]] = {
@@ -20,8 +20,6 @@ _COLUMNS: dict[Kind, tuple[str, ...]] = {
 
 _SHARED = ("uid", "name", "created_at", "version")
 _DOCUMENTS = ("metadata", "items")
-_BATCH = 200
-_LAST_CHARACTER = "\U0010ffff"
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -65,8 +63,8 @@ def list_page(
     filters: dict[str, Any] = {}
     conditions = ["tenant_id = :tenant_id", "uid > :after"]
     if name_prefix:
-        conditions.append("name_key >= :prefix and name_key < :prefix_end")
-        filters |= {"prefix": name_prefix, "prefix_end": name_prefix + _LAST_CHARACTER}
+        condition, filters = begins_with(kind, "name_key", name_prefix)
+        conditions.append(condition)
     if parent is not None:
         conditions.append("parent_uid = :parent")
         filters["parent"] = parent
@@ -112,6 +110,28 @@ def above(tx: Transaction, scope: Scope, tag_uid: bytes) -> list[bytes]:
     return [row[0] for row in rows]
 
 
+def has_children(tx: Transaction, scope: Scope, tag_uid: bytes) -> bool:
+    """Tell whether other tags stand directly below a tag."""
+    child = tx.one(
+        "select 1 from tag where tenant_id = :tenant_id and parent_uid = :uid limit 1",
+        tenant_id=scope.tenant_id, uid=tag_uid,
+    )  # fmt: skip
+    return child is not None
+
+
+def below_any(tx: Transaction, scope: Scope, tag_uids: Collection[bytes], limit: int) -> list[bytes]:
+    """Return those of the tags that exist and all tags below them, each once, `limit` of them at most."""
+    names, named = placeholders("v", tag_uids)
+    rows = tx.all(
+        "with recursive tree (uid) as ("
+        f" select uid from tag where tenant_id = :tenant_id and uid in ({names})"
+        " union select t.uid from tree r join tag t on t.tenant_id = :tenant_id and t.parent_uid = r.uid)"
+        " select uid from tree limit :limit",
+        tenant_id=scope.tenant_id, limit=limit, **named,
+    )  # fmt: skip
+    return [row[0] for row in rows]
+
+
 def below(tx: Transaction, scope: Scope, tag_uid: bytes) -> list[tuple[bytes, int]]:
     """Return a tag and all tags below it with their level, the tag itself first and on level 1."""
     rows = tx.all(
@@ -133,12 +153,10 @@ def _rows_with(
     tx: Transaction, scope: Scope, select: str, column: str, values: Collection[bytes | str]
 ) -> Iterator[Row]:
     """Read the rows whose column has one of the values, some values at a time."""
-    left = iter(set(values))
-    while batch := list(islice(left, _BATCH)):
-        names = {f"v{n}": value for n, value in enumerate(batch)}
-        listed = ", ".join(":" + name for name in names)
+    for batch in batches(set(values)):
+        names, named = placeholders("v", batch)
         yield from tx.all(
-            f"{select} where tenant_id = :tenant_id and {column} in ({listed})", tenant_id=scope.tenant_id, **names
+            f"{select} where tenant_id = :tenant_id and {column} in ({names})", tenant_id=scope.tenant_id, **named
         )
 
 

@@ -1,4 +1,4 @@
-"""Numbered forward migrations: `migrations/NNNN_what.sql`, each applied once, in order, in its own transaction."""
+"""Numbered forward migrations: `migrations/NNNN_what.sql`, each applied once, all that are missing together."""
 
 from __future__ import annotations
 
@@ -60,15 +60,23 @@ def present_version(tx: Transaction) -> int:
 
 
 def migrate(engine: Engine, now: int) -> list[str]:
-    """Apply what is missing and return the names of the applied steps.
+    """Apply what is missing, all or nothing, and return the names of the applied steps.
 
     Raises:
         SchemaAhead: when the database is newer than this program.
     """
     connection = engine.connect(write=True)
     try:
-        _refuse_newer(_version(connection, now))
-        return [step.name for step in migrations() if _apply(connection, step, now)]
+        with connection.transaction(now, write=True) as tx:
+            if tx.dialect == "postgres":
+                # Two programs that start together must not apply the same step twice.
+                tx.run("select pg_advisory_xact_lock(7263460921)")
+            version = present_version(tx)
+            _refuse_newer(version)
+            missing = [step for step in migrations() if step.number > version]
+            for step in missing:
+                _apply(tx, step)
+        return [step.name for step in missing]
     finally:
         connection.close()
 
@@ -114,20 +122,11 @@ def _version(connection: Connection, now: int) -> int:
         return present_version(tx)
 
 
-def _apply(connection: Connection, step: Migration, now: int) -> bool:
-    with connection.transaction(now, write=True) as tx:
-        if tx.dialect == "postgres":
-            # Two programs that start together must not apply the same step twice.
-            tx.run("select pg_advisory_xact_lock(7263460921)")
-        if present_version(tx) >= step.number:
-            return False
-        for statement in step.text.format(**_WORDS[tx.dialect]).split(";"):
-            if statement.strip():
-                tx.run(statement)
-        tx.run(
-            "insert into schema_version (number, name, applied_at) values (:number, :name, :now)",
-            number=step.number,
-            name=step.name,
-            now=now,
-        )
-        return True
+def _apply(tx: Transaction, step: Migration) -> None:
+    for statement in step.text.format(**_WORDS[tx.dialect]).split(";"):
+        if statement.strip():
+            tx.run(statement)
+    tx.run(
+        "insert into schema_version (number, name, applied_at) values (:number, :name, :now)",
+        number=step.number, name=step.name, now=tx.now,
+    )  # fmt: skip

@@ -216,20 +216,29 @@ def as_system(tx: Transaction, tenant_id: int) -> Scope:
 
 
 def resumed(tx: Transaction, tenant_id: int, permission: str, actor: Actor) -> Scope:
-    """Return the right with which an account began a longer work, as long as the account still works.
+    """Return the right with which an account began a longer work, as long as the account still holds it.
+
+    The key that it used then may have expired since: a key is for beginning, not for the time that the work takes.
 
     Raises:
-        Unauthenticated: when the account was revoked meanwhile.
+        Unauthenticated: when the account or that key was revoked meanwhile.
+        Denied: when it lost the permission meanwhile.
     """
-    if actor.account_id is not None and not store.account_works(tx, actor.account_id):
-        raise Unauthenticated("The account that began this was revoked.")
+    if actor.account_id is not None:
+        if not store.account_works(tx, actor.account_id):
+            raise Unauthenticated("The account that began this was revoked.")
+        if actor.key_uid is not None and store.key_was_revoked(tx, bytes.fromhex(actor.key_uid)):
+            raise Unauthenticated("The key that began this was revoked.")
+        rights = _rights(store.grants_of(tx, "account", actor.account_id))
+        if all(permission not in rights.get(number, ()) for number in store.path_of(tx, tenant_id)):
+            raise Denied(f"The account that began this no longer holds the permission '{permission}'.")
     tenant = store.tenant_numbered(tx, tenant_id)
     return _scope(tenant, permission, actor, ((tenant.id, tenant.uid.hex()),))
 
 
-def organizations(tx: Transaction) -> list[int]:
-    """Return the numbers of all organizations."""
-    return store.organizations(tx)
+def all_tenants(tx: Transaction) -> list[int]:
+    """Return the numbers of all tenants, for work of the platform that visits each."""
+    return store.all_tenants(tx)
 
 
 def root_scopes(tx: Transaction) -> list[Scope]:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from heliograph import publish
-from heliograph.errors import Conflict, Denied, Invalid, NotFound, PreconditionFailed
+from heliograph.errors import Conflict, Denied, Invalid, NotFound, require_version
 from heliograph.eventlog.model import Actor, RelatedEntity
 from heliograph.ids import Secret, Uid, as_hex, new_token, new_uid, parse_uid
 from heliograph.storage.engine import Transaction
@@ -98,7 +98,7 @@ def update_tenant(
         PreconditionFailed: when `version` is given and is not the present one.
     """
     before = store.tenant_of(tx, scope)
-    _require_version(version, before.version)
+    require_version(version, before.version)
     after = msgspec.structs.replace(
         before,
         name=before.name if name is None else name,
@@ -120,11 +120,6 @@ def _tenant_changes(before: Tenant, after: Tenant) -> events.TenantChanges:
     if before.reject_reserved_codes != after.reject_reserved_codes:
         reject = events.SettingChange(from_=before.reject_reserved_codes, to=after.reject_reserved_codes)
     return events.TenantChanges(name=name, reject_reserved_codes=reject)
-
-
-def _require_version(wanted: int | None, present: int) -> None:
-    if wanted is not None and wanted != present:
-        raise PreconditionFailed("The resource has changed since; read it again.")
 
 
 # -- accounts -------------------------------------------------------------------------------------------------------
@@ -182,7 +177,7 @@ def rename_account(tx: Transaction, scope: Scope, uid: Uid, version: int | None,
     held = get_account(tx, scope, uid)
     account = held.holder
     assert isinstance(account, Account)
-    _require_version(version, account.version)
+    require_version(version, account.version)
     if name != account.name:
         store.rename_account(tx, scope, account.id, name)
         change = events.NameChange(from_=account.name, to=name)

@@ -30,3 +30,8 @@ def is_token_of(tx: Transaction, scope: Scope, device_uid: bytes, token: str) ->
     """Tell whether that is the device's present token."""
     presented = hash_token(token)
     return any(hmac.compare_digest(presented, kept) for kept in store.device_token_hashes(tx, scope, device_uid))
+
+
+def exists(tx: Transaction, scope: Scope, device_uid: bytes) -> bool:
+    """Tell whether the device has a token; an enrolled device has none only when it never was given one."""
+    return bool(store.device_token_hashes(tx, scope, device_uid))

@@ -112,9 +112,9 @@ def root_companies(tx: Transaction) -> list[tuple[int, str]]:
     return [(row[0], row[1].hex()) for row in tx.all("select id, uid from tenant where parent_id is null order by id")]
 
 
-def organizations(tx: Transaction) -> list[int]:
-    """Return the numbers of all organizations, oldest first."""
-    return [row[0] for row in tx.all("select id from tenant where kind = 'organization' order by id")]
+def all_tenants(tx: Transaction) -> list[int]:
+    """Return the numbers of all tenants, oldest first."""
+    return [row[0] for row in tx.all("select id from tenant order by id")]
 
 
 def update_tenant(tx: Transaction, scope: Scope, name: str, reject_reserved_codes: bool) -> None:
@@ -155,6 +155,11 @@ def find_account(tx: Transaction, scope: Scope, uid: Uid) -> Account | None:
     """Read one of the tenant's accounts."""
     row = tx.one(f"{_ACCOUNT} where tenant_id = :tenant_id and uid = :uid", tenant_id=scope.tenant_id, uid=uid)
     return _account(row) if row else None
+
+
+def key_was_revoked(tx: Transaction, uid: bytes) -> bool:
+    """Tell whether a key was withdrawn; one that merely expired was not."""
+    return tx.one("select 1 from api_key where uid = :uid and revoked_at is not null", uid=uid) is not None
 
 
 def account_works(tx: Transaction, account_id: int) -> bool:

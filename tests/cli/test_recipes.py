@@ -93,6 +93,48 @@ def test_report_is_corrected_and_sent_again(cli: Cli, file: Path, tmp_path: Path
     assert (recipe["serialNumber"], recipe["deviceName"]) == ("=1+1", "-Hall")
 
 
+def test_report_may_take_the_place_of_the_file_that_was_sent(cli: Cli, file: Path) -> None:
+    file.write_text(MIXED)
+    assert outcomes(cli, file, "--report", str(file)) == {"created": 1, "rejected": 2}
+    file.write_text(file.read_text().replace("zz", "02:00:00:00:00:02", 1))
+    assert outcomes(cli, file, "--report", str(file)) == {"created": 1, "rejected": 1}
+    with file.open(newline="") as rows:
+        assert [row["Name"] for row in csv.DictReader(rows)] == ["Yard"]
+    assert [path.name for path in file.parent.glob("devices*")] == [file.name]
+
+
+@pytest.mark.parametrize("content", ["Samsung,1\n", GOOD], ids=["refused", "all good"])
+def test_report_is_left_alone_when_no_row_failed(cli: Cli, file: Path, content: str) -> None:
+    file.write_text(content)
+    cli.run("recipes", "import", str(file), "--report", str(file))
+    assert file.read_text() == content
+    assert [path.name for path in file.parent.glob("devices*")] == [file.name]
+
+
+def test_report_of_a_dry_run_does_not_take_the_place_of_the_file(cli: Cli, file: Path) -> None:
+    file.write_text(MIXED)
+    assert cli.run("recipes", "import", str(file), "--dry-run", "--report", str(file)).exit_code == 2
+    assert file.read_text() == MIXED
+
+
+def test_report_of_an_import_that_broke_off_does_not_take_the_place_of_the_file(cli: Cli, file: Path) -> None:
+    content = MIXED + ('"' + "x" * 66_000 + "\n") * 101
+    file.write_text(content)
+    result = cli.run("recipes", "import", str(file), "--report", str(file))
+    assert result.exit_code == 1
+    assert "was left as it was: heliograph jobs rows" in result.stderr
+    assert file.read_text() == content
+
+
+def test_report_is_written_where_a_link_leads(cli: Cli, file: Path, tmp_path: Path) -> None:
+    file.write_text(MIXED)
+    link, target = tmp_path / "link.csv", tmp_path / "target.csv"
+    link.symlink_to(target)
+    cli.run("recipes", "import", str(file), "--report", str(link))
+    assert link.is_symlink()
+    assert "rejected" in target.read_text()
+
+
 def test_report_of_jsonl_is_a_table_that_is_corrected_and_sent_again(cli: Cli, tmp_path: Path) -> None:
     report = tmp_path / "failed.csv"
     line = '{"brand":"Samsung","serialNumber":"1","macAddress":"zz","metadata":{"floor":3}}\n'
@@ -164,16 +206,17 @@ def test_wrong_usage_imports_nothing(cli: Cli, file: Path, tmp_path: Path) -> No
     file.write_text(GOOD)
     assert cli.run("recipes", "import", str(tmp_path / "none.csv")).exit_code == 2
     assert cli.run("recipes", "import", str(file), "--map", "Vendor").exit_code == 2
-    assert cli.run("recipes", "import", str(file), "--report", str(tmp_path / "none" / "failed.csv")).exit_code == 2
+    for place in (tmp_path / "none" / "failed.csv", tmp_path):
+        assert cli.run("recipes", "import", str(file), "--report", str(place)).exit_code == 2
     assert cli.lines("jobs", "list") == []
 
 
 def test_file_of_several_parts_reaches_a_server_whole(remote: Cli, file: Path) -> None:
     filler = "x" * 5000
-    file.write_text("brand,serial,metadata.note\n" + "".join(f"Whole,{n},{n} {filler}\n" for n in range(200)))
+    file.write_text("brand,serial,metadata.note\n" + "".join(f"Whole,{n},{n} {filler}\n" for n in range(1, 201)))
     assert outcomes(remote, file) == {"created": 200}
     notes = [recipe["metadata"]["note"] for recipe in remote.lines("recipes", "list", "--brand", "whole")]
-    assert notes == [f"{n} {filler}" for n in range(200)]
+    assert notes == [f"{n} {filler}" for n in range(1, 201)]
 
 
 def test_file_that_is_too_large_is_refused_by_the_server_and_here(small_server: Server, file: Path) -> None:
@@ -205,6 +248,45 @@ def test_recipe_is_made_shown_listed_and_removed(either_cli: Cli) -> None:
     assert either_cli.refused("recipes", "get", made["uid"])
 
 
+def test_ownership_of_a_recipe_is_confirmed(cli: Cli) -> None:
+    made = cli.json("recipes", "create", "Samsung", "--serial", "SN-1")
+    assert made["confirmedOwnership"] is False
+    assert cli.json("recipes", "confirm", made["uid"])["confirmedOwnership"] is True
+
+
+def test_claim_code_is_made_and_printed_once(cli: Cli) -> None:
+    uid = cli.json("recipes", "create", "Samsung", "--serial", "SN-1")["uid"]
+    result = cli.run("recipes", "claim-code", uid)
+    assert result.stdout.startswith("claim code: ")
+    assert result.stderr == "The code is shown this once.\n"
+    again = cli.json("recipes", "claim-code", uid, "--expires-at", "2100-01-01T00:00:00Z")
+    assert again["expiresAt"].startswith("2100-01-01")
+    assert again["claimCode"] not in result.stdout
+    shown = cli.json("recipes", "get", uid)
+    assert (shown["claimCodeSet"], shown["claimCodeExpiresAt"]) == (True, again["expiresAt"])
+    assert "[future]" in cli.refused("recipes", "claim-code", uid, "--expires-at", "2000-01-01T00:00:00Z")
+
+
+def test_attempts_in_vain_are_listed_for_one_recipe_and_for_all(remote: Cli, server: Server) -> None:
+    uid = remote.json("recipes", "create", "Attempted", "--serial", "A-1", "--mac", "02:00:00:00:0a:01")["uid"]
+    wrong = {"brand": "Attempted", "serialNumber": "A-1", "macAddress": "02:00:00:00:0a:02"}
+    unknown = {"brand": "Attempted", "serialNumber": "A-2"}
+    for body in (wrong, unknown):
+        server.request("POST", "/v1/devices/register", body=body)
+    mine = [found for found in remote.lines("recipes", "attempts") if found["brand"] == "Attempted"]
+    assert [found["reason"] for found in mine] == ["identifier_mismatch", "no_recipe"]
+    assert remote.lines("recipes", "attempts", uid) == mine[:1]
+    assert remote.lines("recipes", "attempts", uid, "--reason", "no_recipe") == []
+    assert "identifier_mismatch" in remote.ok("recipes", "attempts")
+
+
+def test_device_is_moved_to_another_organization_and_its_token_shown(remote: Cli, server: Server) -> None:
+    uid = server.request("POST", "/v1/devices", body={"brand": "Moved", "serialNumber": "M-1"}).json["uid"]
+    to = remote.json("tenant", "create", "Station")["uid"]
+    assert remote.json("devices", "move", uid, "--to", to)["token"].startswith("hgd_")
+    assert [device["uid"] for device in remote.lines("devices", "list", "--tenant", to)] == [uid]
+
+
 def test_device_is_listed_shown_and_deprovisioned(remote: Cli, server: Server) -> None:
     body = {"brand": "Samsung", "serialNumber": "D-1", "name": "Gate 7"}
     uid = server.request("POST", "/v1/devices", body=body).json["uid"]
@@ -221,3 +303,18 @@ def test_job_that_is_done_is_shown_and_cannot_be_cancelled(cli: Cli, file: Path)
     assert cli.lines("jobs", "list", "--state", "succeeded") == [job]
     assert cli.lines("jobs", "list", "--state", "running") == []
     assert "succeeded already" in cli.refused("jobs", "cancel", job["uid"])
+
+
+def test_rows_of_a_job_are_listed_and_written_to_a_file(cli: Cli, file: Path, tmp_path: Path) -> None:
+    file.write_text(MIXED)
+    uid = json.loads(cli.run("recipes", "import", str(file), "--json").stdout)["uid"]
+    assert [row["outcome"] for row in cli.lines("jobs", "rows", uid)] == ["created", "rejected", "rejected"]
+    printed = cli.ok("jobs", "rows", uid, "--outcome", "rejected").splitlines()
+    assert [line.split()[:3] for line in printed[1:]] == [["2", "3", "rejected"], ["3", "4", "rejected"]]
+    assert "/macAddress: 'zz'" in printed[1]
+    report = tmp_path / "rows.csv"
+    assert cli.json("jobs", "rows", uid, "--report", str(report)) == {"rows": 3}
+    with report.open(newline="") as rows:
+        assert [row["Name"] for row in csv.DictReader(rows)] == ["", "Hall", "Yard"]
+    assert cli.json("jobs", "rows", uid, "--outcome", "conflict", "--report", str(tmp_path / "no.csv")) == {"rows": 0}
+    assert not (tmp_path / "no.csv").exists()

@@ -306,7 +306,11 @@ def test_printed_master_key_opens_a_database_and_nothing_else_is_done(empty: Cli
 
 
 def test_nothing_is_made_when_a_command_finds_no_database(empty: Cli) -> None:
-    message = "The database is empty; 'heliograph serve' or 'heliograph init' prepares it."
+    message = (
+        "The database is empty; 'heliograph serve' or 'heliograph init' prepares it."
+        f" Looked for in the data folder {empty.environment['HELIOGRAPH_DATA']}."
+        " A server that runs is named by --url or HELIOGRAPH_URL."
+    )
     for command in (["tenant", "list"], ["events", "list"], ["key", "create", "--owner"]):
         assert empty.refused(*command) == message
     assert not Path(empty.environment["HELIOGRAPH_DATA"]).exists()
@@ -314,7 +318,9 @@ def test_nothing_is_made_when_a_command_finds_no_database(empty: Cli) -> None:
 
 def test_empty_postgres_stays_empty_when_a_command_finds_nothing_in_it(postgres_dsn: str, tmp_path: Path) -> None:
     cli = Cli(environment_for(StoreUrl(postgres_dsn, tmp_path)))
-    assert cli.refused("tenant", "list").startswith("The database is empty")
+    message = cli.refused("tenant", "list")
+    assert message.startswith("The database is empty")
+    assert message.endswith("prepares it. A server that runs is named by --url or HELIOGRAPH_URL.")
     assert cli.ok("init").startswith("key: hg_")
 
 

@@ -21,6 +21,7 @@ from heliograph.provisioning.importrows import Order
 from heliograph.provisioning.model import RecipeFilter
 from heliograph.provisioning.spreadsheet import HEAD_BYTES, sniff
 from heliograph.references import actions as references
+from heliograph.tenancy.actions import add_account
 from tests.conformance.provisioned import SEALER, Fleet, Told
 from tests.conformance.stores import whole_log
 
@@ -69,6 +70,11 @@ class ImportDesk(Fleet):
 
     def __init__(self, store: Store, demands: Demands | None = None) -> None:
         super().__init__(store)
+        grants = [(self.here, f"{verb} recipe.tenant") for verb in ("create", "update", "confirm")]
+        importer = self.write(add_account, self.here, "importer", grants)
+        actor = msgspec.structs.replace(self.here.actor, account_id=importer.id, uid=importer.uid.hex())
+        self.here = msgspec.structs.replace(self.here, actor=actor)
+        self.forget()
         self.kind = import_kind(demands or {}, SEALER)
 
     def runner(self, tell: TellOfError = nobody_told) -> Runner:
@@ -114,10 +120,10 @@ class ImportDesk(Fleet):
         assert more is None
         return list(found)
 
-    def failed(self, who: Identity) -> Recipe:
-        """Make a recipe that met its device while its policy was gone."""
+    def failed(self, who: Identity, expected: Identity | None = None) -> Recipe:
+        """Make a recipe, for what was expected of its device, that met it while its policy was gone."""
         policy = self.reference("policy")
-        recipe = self.recipe(who, policy_uid=policy)
+        recipe = self.recipe(expected or who, policy_uid=policy)
         self.write(references.delete, self.here, "policy", policy, None)
         self.register(who)
         return self.present(recipe)

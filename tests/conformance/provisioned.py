@@ -18,6 +18,7 @@ from heliograph.provisioning.model import Draft, RecipePatch
 from heliograph.provisioning.registration import REGISTER, OutOfDate, Registration, Wish, register, survey
 from heliograph.references import actions as references
 from heliograph.storage.sealing import Sealer
+from heliograph.tenancy import store as tenancy
 from heliograph.tenancy.access import SYSTEM
 from heliograph.tenancy.actions import add_account, plant_tenant
 from heliograph.tenancy.model import Caller, Kind, Scope, Tenant
@@ -144,12 +145,26 @@ class Fleet:
                 return outcome
         raise AssertionError("The registration never ended.")
 
+    def organizations(self, how_many: int) -> list[Scope]:
+        """Add more organizations to the company."""
+
+        def plant(tx: Transaction) -> list[Scope]:
+            company = tenancy.tenant_of(tx, self.above)
+            return [_organization(tx, company, f"more-{next(_NUMBERS)}") for _ in range(how_many)]
+
+        made: list[Scope] = self.write(plant)
+        return made
+
     # -- the log ----------------------------------------------------------------------------------------------------
 
     def forget(self) -> None:
         """Count what is told from here on."""
         for scope in (self.here, self.there):
             self._marks[scope.tenant_id] = len(whole_log(self.store, scope))
+
+    def head(self, scope: Scope) -> int:
+        """Return how many events an organization's log holds."""
+        return len(whole_log(self.store, scope))
 
     def told(self, scope: Scope | None = None) -> list[Told]:
         """Return all that the log was told since the last `forget`, and forget it."""

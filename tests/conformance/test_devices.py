@@ -28,7 +28,7 @@ from heliograph.tenancy.model import Kind, Scope
 from tests.conformance.stores import store_on, whole_log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from heliograph.storage.engine import Engine, Transaction
     from heliograph.storage.store import Store
@@ -426,7 +426,7 @@ def test_only_an_enrolled_device_can_be_changed_deprovisioned_or_moved(fleet: Fl
 
 
 @pytest.mark.parametrize("state", ["enrolled", "waiting", "deprovisioned"])
-def test_deleting_records_the_removal_whatever_the_device_was(fleet: Fleet, state: str) -> None:
+def test_deleting_records_the_removal_of_what_was_once_added(fleet: Fleet, state: str) -> None:
     who = identity()
     if state == "waiting":
         device = fleet.write(actions.remember, fleet.here, who, recipe_uid=RECIPE)
@@ -438,8 +438,12 @@ def test_deleting_records_the_removal_whatever_the_device_was(fleet: Fleet, stat
     fleet.write(actions.delete, fleet.here, device.uid, None)
     assert fleet.find(device) is None
     assert fleet.holders(who) == {}
-    assert fleet.types() == [*before, "Device.Removed"]
-    assert fleet.events()[-1][1]["reason"] == "deleted"
+    if state == "waiting":
+        # Nothing ever told of it as added.
+        assert fleet.types() == before
+    else:
+        assert fleet.types() == [*before, "Device.Removed"]
+        assert fleet.events()[-1][1]["reason"] == "deleted"
     assert fleet.enrol(who) is not None
 
 
@@ -609,3 +613,31 @@ def test_filter_by_too_many_tags_is_refused(fleet: Fleet) -> None:
     with pytest.raises(Invalid) as refused:
         fleet.read(actions.list_devices, fleet.here, wanted, b"", 10)
     assert refused.value.faults[0].pointer == "query/tagUid"
+
+
+def test_tags_below_are_looked_for_once_and_for_few_tags_only(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    nested = references.nested
+
+    def counted(tx: Transaction, scope: Scope, tag_uids: Collection[bytes], limit: int) -> list[bytes]:
+        calls.append(limit)
+        return nested(tx, scope, tag_uids, limit)
+
+    monkeypatch.setattr(references, "nested", counted)
+    named = tuple(new_uid() for _ in range(actions.MOST_TREES_ASKED + 1))
+    with pytest.raises(Invalid) as refused:
+        fleet.read(actions.list_devices, fleet.here, DeviceFilter(tag_uids=named, nested_tags=True), b"", 10)
+    assert refused.value.faults[0].pointer == "query/tagUid"
+    assert calls == []
+    few = DeviceFilter(tag_uids=named[1:], nested_tags=True)
+    assert fleet.read(actions.list_devices, fleet.here, few, b"", 10) == ([], None)
+    assert calls == [actions.MOST_TAGS_ASKED + 1]
+
+
+def test_tags_below_one_may_be_too_many(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actions, "MOST_TAGS_ASKED", 2)
+    top = fleet.reference("tag")
+    for _ in range(2):
+        fleet.reference("tag", parent_uid=top)
+    with pytest.raises(Invalid):
+        fleet.read(actions.list_devices, fleet.here, DeviceFilter(tag_uids=(top,), nested_tags=True), b"", 10)

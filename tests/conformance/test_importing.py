@@ -8,22 +8,25 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from heliograph.devices import actions as devices
 from heliograph.devices.model import Identity, Settings
+from heliograph.errors import Conflict, Invalid
 from heliograph.http.jobs import table as report_table
 from heliograph.ids import Uid
 from heliograph.jobs import actions as jobs
 from heliograph.jobs.model import JobRow, unguarded
 from heliograph.provisioning import actions, importing
 from heliograph.provisioning.claims import hash_code, is_right
+from heliograph.provisioning.model import RecipePatch
 from heliograph.references import actions as references
 from heliograph.storage import migrate
 from heliograph.storage.sqlite import SqliteEngine
-from heliograph.tenancy.actions import revoke_account
+from heliograph.tenancy.actions import get_account, remove_grant, revoke_account
 from tests.conformance.imports import ImportDesk, Line, table
 from tests.conformance.provisioned import SEALER, names, recipe_event, somebody
 from tests.conformance.stores import START_OF_TIME, store_on
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from heliograph.jobs.runner import Runner
+    from heliograph.provisioning.recipes import Demands, Recipe
     from heliograph.storage.engine import Engine
     from heliograph.storage.store import Store
 
@@ -141,7 +145,7 @@ def test_recipe_that_says_otherwise_stays_and_the_row_is_a_conflict(desk: Import
 def test_identifiers_of_two_recipes_or_of_a_device_are_a_conflict(desk: ImportDesk) -> None:
     one, other, who = desk.recipe(somebody()), desk.recipe(somebody()), somebody()
     device, _ = desk.write(devices.create, desk.here, who, Settings())
-    mixed = {"brand": "Samsung", "serial number": one.identity.serial_number, "mac address": other.identity.mac_address}
+    mixed = row(one.identity, mac_address=other.identity.mac_address or "")
     first, second = desk.take(table([mixed, row(who)]), existing="update")
     assert {first.outcome, second.outcome} == {"conflict"}
     assert {first.detail["reason"], second.detail["reason"]} == {"identifiers_taken"}
@@ -227,6 +231,105 @@ def test_control_character_is_a_fault_of_its_row_alone(desk: ImportDesk, field: 
     assert desk.outcomes(content, keep_invalid=True)[1] == "unchanged"
 
 
+# -- rows that are kept with their faults ---------------------------------------------------------------------------
+
+
+def kept(desk: ImportDesk, cells: dict[str, str], *columns: str) -> Recipe:
+    """Import one row that cannot be right, and return the recipe that is made of it."""
+    [line] = desk.take(table([cells], *columns), keep_invalid=True)
+    [recipe] = [recipe for recipe in desk.recipes() if recipe.uid.hex() == line.detail["recipeUid"]]
+    assert (line.outcome, recipe.status) == ("invalid", "Invalid")
+    return recipe
+
+
+def code_is(recipe: Recipe, code: str) -> bool:
+    return is_right(recipe.claim_hash or b"", hash_code(SEALER, recipe.uid, code))
+
+
+def test_kept_row_waits_only_when_each_of_its_faults_was_dealt_with(desk: ImportDesk) -> None:
+    recipe = kept(desk, row(somebody(), policy="nowhere", claim_code=CANARY), "claim code")
+    changed = desk.patch(recipe, device_name="lobby")
+    assert (changed.status, changed.error_message) == ("Invalid", recipe.error_message)
+    with pytest.raises(Conflict, match="'policyUid' could not be used"):
+        desk.write(actions.retry, desk.here, recipe.uid, None)
+    repaired = desk.patch(recipe, policy_uid=None)
+    assert (repaired.status, repaired.error_message, repaired.faulty_fields) == ("Pending", None, ())
+    assert code_is(repaired, CANARY), "the proof that the row asked for is still asked for"
+
+
+def test_identifier_that_was_no_use_is_not_silently_left_out(desk: ImportDesk) -> None:
+    who = somebody()
+    recipe = kept(desk, row(who, mac_address="1"))
+    assert recipe.faulty_fields == ("macAddress",)
+    assert desk.patch(recipe, device_name="lobby").status == "Invalid"
+    repaired = desk.patch(recipe, mac_address=who.mac_address)
+    assert (repaired.status, repaired.identity) == ("Pending", who)
+
+
+def test_demanded_field_of_a_kept_row_cannot_be_done_without(store: Store) -> None:
+    demands: Demands = {"samsung": ("model",)}
+    desk = ImportDesk(store, demands)
+    recipe = kept(desk, row(somebody()))
+    with pytest.raises(Invalid):
+        desk.write(actions.update, desk.here, recipe.uid, None, RecipePatch(model=None), demands)
+    assert desk.patch(recipe, model="QM55C").status == "Pending"
+
+
+@pytest.mark.parametrize(("code", "expires"), [("short", ""), (CANARY, "tomorrow")])
+def test_lost_claim_code_needs_another_one_or_the_word_of_an_operator(
+    desk: ImportDesk, code: str, expires: str
+) -> None:
+    columns = "claim code", "claim code expires"
+    first, second = (
+        kept(desk, row(somebody(), claim_code=code, claim_code_expires=expires), *columns) for _ in range(2)
+    )
+    for changes in ({"device_name": "lobby"}, {"confirmed_ownership": False}):
+        assert desk.patch(first, **changes).status == "Invalid"
+    with pytest.raises(Conflict, match="claim code could not be used"):
+        desk.write(actions.retry, desk.here, first.uid, None)
+    hashed = hash_code(SEALER, first.uid, "OTHER-2345")
+    assert desk.write(actions.set_claim_code, desk.here, first.uid, None, hashed, None).status == "Pending"
+    assert desk.patch(second, confirmed_ownership=True).status == "Pending"
+
+
+def test_expiry_without_a_claim_code_is_a_fault(desk: ImportDesk) -> None:
+    cells = row(somebody(), claim_code_expires="2100-01-01T00:00:00Z")
+    [line] = desk.take(table([cells], "claim code expires"))
+    assert (line.outcome, line.detail["reason"]) == ("rejected", "claim-code-required")
+
+
+def test_kept_row_is_kept_again_when_its_recipe_was_deleted(desk: ImportDesk) -> None:
+    cells = row(somebody(), policy="nowhere")
+    first = kept(desk, cells)
+    desk.write(actions.delete, desk.here, first.uid, None)
+    assert kept(desk, cells).uid != first.uid
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_kept_row_that_became_right_repairs_its_recipe(desk: ImportDesk, dry_run: bool) -> None:
+    cells = row(somebody(), policy="Late", device_name="Lobby", claim_code=CANARY)
+    recipe = kept(desk, cells, "claim code")
+    policy = desk.write(references.create, desk.here, "policy", name="Late")
+    content = table([cells, cells], "claim code")
+    assert desk.outcomes(content, may_confirm=False, dry_run=dry_run) == ["updated", "unchanged"]
+    assert [one.uid for one in desk.recipes()] == [recipe.uid]
+    after = desk.present(recipe)
+    assert (after.status, after.settings.policy_uid) == (("Invalid", None) if dry_run else ("Pending", policy.uid))
+
+
+def test_kept_recipe_that_somebody_changed_is_repaired_only_on_request(desk: ImportDesk) -> None:
+    cells = row(somebody(), policy="Late", device_name="Lobby")
+    recipe = kept(desk, cells)
+    desk.patch(recipe, device_name="Bar")
+    desk.write(references.create, desk.here, "policy", name="Late")
+    [line] = desk.take(table([cells]))
+    assert (line.outcome, line.detail["reason"]) == ("conflict", "recipe_exists")
+    assert desk.present(recipe).settings.name == "Bar"
+    assert desk.outcomes(table([cells]), existing="update") == ["updated"]
+    after = desk.present(recipe)
+    assert (after.status, after.settings.name) == ("Pending", "Lobby")
+
+
 # -- rights and brands ----------------------------------------------------------------------------------------------
 
 
@@ -284,6 +387,7 @@ class Case:
     present: list[tuple[str, int, int]]
     existing: str
     keep_invalid: bool
+    kept_before: bool
 
 
 _SERIALS = _MACS = st.integers(0, 4)
@@ -293,9 +397,10 @@ _ROW = st.fixed_dictionaries(
         "brand": st.sampled_from(["Samsung", "samsung ", "LG", ""]),
         "device name": st.sampled_from(["a", "b"]),
         "model": st.sampled_from(["m", "n"]),
-        "policy": st.sampled_from(["Here", "Nowhere", "Twice"]),
+        "policy": st.sampled_from(["Here", "Nowhere", "Twice", "Late"]),
         "confirmed": st.sampled_from(["yes", "no", "perhaps"]),
         "metadata.x": st.sampled_from(["1", "2"]),
+        "claim code": st.sampled_from(["LEFT-1111", "left1111", "RIGHT-2222", "no"]),
     },
 )
 _PRESENT = st.tuples(st.sampled_from(["Pending", "Applied", "Failed", "Invalid", "device"]), _SERIALS, _MACS)
@@ -305,6 +410,7 @@ _CASES = st.builds(
     present=st.lists(_PRESENT, max_size=3),
     existing=st.sampled_from(["keep", "update"]),
     keep_invalid=st.booleans(),
+    kept_before=st.booleans(),
 )
 
 
@@ -318,9 +424,7 @@ class Stage:
         for name in ("Here", "Twice", "Twice"):
             self.desk.write(references.create, self.desk.here, "policy", name=name)
         for state, serial, mac in case.present:
-            self._prepare(state, self._identity(serial, mac))
-        known = [recipe.uid.hex() for recipe in self.desk.recipes()]
-        self._names = {uid: f"recipe-{n}" for n, uid in enumerate(known)}
+            self._prepare(state, serial, self._identity(serial, mac))
         rows = [
             {
                 "brand": "Samsung", "serial number": self._serial(cells["serial"]) or "",
@@ -329,7 +433,12 @@ class Stage:
             for cells in case.rows
         ]  # fmt: skip
         rows = [{name: text for name, text in cells.items() if name not in ("serial", "mac")} for cells in rows]
-        self.content = table(rows, "confirmed", "metadata.x")
+        self.content = table(rows, "confirmed", "metadata.x", "claim code")
+        if case.kept_before:
+            self.desk.take(self.content, existing=case.existing, keep_invalid=True)
+            self.desk.write(references.create, self.desk.here, "policy", name="Late")
+        known = [recipe.uid.hex() for recipe in self.desk.recipes()]
+        self._names = {uid: f"recipe-{n}" for n, uid in enumerate(known)}
 
     def _serial(self, number: int) -> str | None:
         return f"S{self._prefix}-{number}" if number else None
@@ -340,7 +449,7 @@ class Stage:
     def _identity(self, serial: int, mac: int) -> Identity:
         return Identity(brand="Samsung", serial_number=self._serial(serial), mac_address=self._mac(mac))
 
-    def _prepare(self, state: str, who: Identity) -> None:
+    def _prepare(self, state: str, serial: int, who: Identity) -> None:
         """Make what the case wants to be there, unless something else is in the way."""
         desk = self.desk
         if not who.identifiers or desk.read(actions.taken_here, desk.here, who.identifiers):
@@ -348,7 +457,8 @@ class Stage:
         if state == "device":
             desk.write(devices.create, desk.here, who, Settings())
         elif state == "Failed":
-            desk.failed(who)
+            # The device knows more than its recipe.
+            desk.failed(who, msgspec.structs.replace(who, mac_address=None) if serial else who)
         elif state == "Invalid":
             desk.recipe(who, error_message="wrong")
         else:
@@ -419,6 +529,39 @@ def test_identifier_that_an_earlier_chunk_freed_can_be_had(desk: ImportDesk, few
         assert desk.outcomes(table(rows), existing="update", dry_run=dry_run) == ["updated"] + ["created"] * 3
 
 
+def test_change_by_one_identifier_is_seen_by_the_other(desk: ImportDesk, few_rows: None) -> None:
+    who, name = somebody(), {"device name": "a"}
+    rows = [row(who), row(somebody()), row(msgspec.structs.replace(who, mac_address=None)) | name, row(somebody())]
+    rows += [row(msgspec.structs.replace(who, serial_number=None)) | name]
+    for dry_run in (True, False):
+        outcomes = desk.outcomes(table(rows), existing="update", dry_run=dry_run)
+        assert outcomes == ["created", "created", "updated", "created", "unchanged"]
+
+
+def test_brand_of_the_row_with_the_serial_number_of_the_recipe_may_be_taken(desk: ImportDesk, few_rows: None) -> None:
+    who, other = somebody(), somebody()
+    rows = [row(who), row(other), row(msgspec.structs.replace(who, brand="LG", mac_address=None)), row(other)]
+    rows += [row(msgspec.structs.replace(who, brand="LG", serial_number=None))]
+    for dry_run in (True, False):
+        lines = desk.take(table(rows), existing="update", dry_run=dry_run)
+        assert [line.outcome for line in lines] == ["created", "created", "created", "unchanged", "conflict"]
+        assert lines[4].detail["reason"] == "identifiers_taken"
+
+
+def test_identifier_of_a_device_that_an_earlier_chunk_enrolled_is_taken(desk: ImportDesk, few_rows: None) -> None:
+    who = somebody()
+    policy = desk.reference("policy")
+    recipe = desk.recipe(somebody(serial_number=who.serial_number, mac_address=None), policy_uid=policy)
+    desk.write(references.delete, desk.here, "policy", policy, None)
+    desk.register(who)
+    rows = [row(recipe.identity, policy=desk.reference("policy").hex()), row(somebody()), row(somebody())]
+    rows += [{"brand": "Samsung", "mac address": who.mac_address or ""}]
+    for dry_run in (True, False):
+        lines = desk.take(table(rows), existing="update", dry_run=dry_run)
+        assert [line.outcome for line in lines] == ["updated", "created", "created", "conflict"]
+        assert lines[3].detail["reason"] == "identifiers_taken"
+
+
 # -- claim codes ----------------------------------------------------------------------------------------------------
 
 
@@ -461,6 +604,46 @@ def test_file_is_gone_when_its_job_is_over(desk: ImportDesk) -> None:
         assert list(jobs.read_inputs(desk.store.read, desk.here, uid, 0)) == []
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_changed_claim_code_is_a_difference(desk: ImportDesk, few_rows: None, dry_run: bool) -> None:
+    who = somebody()
+    rows = [row(who, claim_code=CANARY), row(who, claim_code=CANARY.lower()), row(who, claim_code="NEWER-2345")]
+    rows += [row(who), row(who, claim_code="NEWER-2345"), row(who, claim_code=CANARY)]
+    lines = desk.take(table(rows, "claim code"), dry_run=dry_run)
+    assert [line.outcome for line in lines] == [
+        "created", "unchanged", "conflict", "unchanged", "conflict", "unchanged",
+    ]  # fmt: skip
+    assert lines[2].detail["message"].endswith("with another claimCode.")
+    lines = desk.take(table(rows[2:], "claim code"), existing="update", dry_run=dry_run)
+    if not dry_run:
+        assert [line.outcome for line in lines] == ["updated", "unchanged", "unchanged", "updated"]
+        assert code_is(desk.recipes()[0], CANARY)
+
+
+def test_claim_code_is_replaced_only_by_who_may_confirm(desk: ImportDesk) -> None:
+    recipe = desk.recipe(somebody(), code=CANARY)
+    content = table([row(recipe.identity, claim_code="NEWER-2345")], "claim code")
+    [line] = desk.take(content, existing="update", may_confirm=False)
+    assert (line.outcome, line.detail["reason"]) == ("conflict", "update_refused")
+    assert code_is(desk.present(recipe), CANARY)
+
+
+def test_used_claim_code_is_never_replaced_by_that_of_a_file(desk: ImportDesk) -> None:
+    recipe = desk.recipe(somebody(), code=CANARY)
+    assert desk.register(recipe.identity, code=CANARY).result == "applied"
+    content = table([row(recipe.identity, claim_code=code) for code in (CANARY, "NEWER-2345")], "claim code")
+    same, other = desk.take(content, existing="update")
+    assert (same.outcome, other.outcome, other.detail["reason"]) == ("unchanged", "conflict", "claim_code_used")
+
+
+def test_recipe_made_at_the_same_moment_is_no_match_for_a_claim_code(desk: ImportDesk) -> None:
+    who = somebody()
+    uid = desk.begin(table([row(who, claim_code=CANARY)], "claim code"))
+    after_chunks(desk, 0, lambda: desk.recipe(who, code="OTHER-2345")).run_pending()
+    [line] = desk.report(uid)
+    assert (line.outcome, line.detail["reason"]) == ("conflict", "claim_code_not_compared")
+
+
 # -- in the middle --------------------------------------------------------------------------------------------------
 
 
@@ -468,7 +651,7 @@ class Killed(BaseException):
     """Ends a runner in the middle, as the end of its process would."""
 
 
-def after_chunks(desk: ImportDesk, chunks: int, act: Callable[[], None]) -> Runner:
+def after_chunks(desk: ImportDesk, chunks: int, act: Callable[[], object]) -> Runner:
     """Return a runner in which something happens once so many chunks are done."""
     opened = desk.kind.open
 
@@ -516,6 +699,36 @@ def test_import_ends_when_its_account_is_revoked(desk: ImportDesk, few_rows: Non
     assert "revoked" in (job.error or "")
 
 
+def lose(desk: ImportDesk, right: str) -> None:
+    """Take a right from the account that imports."""
+    account = Uid(bytes.fromhex(desk.here.actor.uid or ""))
+    [grant] = [grant for grant in desk.read(get_account, desk.here, account).grants if grant.name == right]
+    desk.write(remove_grant, desk.caller(), desk.here, "account", account, grant.uid)
+
+
+def test_import_that_updates_ends_when_its_account_may_no_longer_update(desk: ImportDesk, few_rows: None) -> None:
+    uid = desk.begin(table([row(somebody()) for _ in range(6)]), existing="update")
+    after_chunks(desk, 1, lambda: lose(desk, "update recipe.tenant")).run_pending()
+    job = desk.job(uid)
+    assert (job.state, len(desk.report(uid))) == ("failed", 2)
+    assert "update recipe.tenant" in (job.error or "")
+
+
+def test_import_confirms_no_more_when_its_account_may_not(desk: ImportDesk, few_rows: None) -> None:
+    uid = desk.begin(table([row(somebody(), confirmed="yes") for _ in range(4)], "confirmed"))
+    after_chunks(desk, 1, lambda: lose(desk, "confirm recipe.tenant")).run_pending()
+    assert desk.job(uid).state == "succeeded"
+    assert [line.outcome for line in desk.report(uid)] == ["created"] * 2 + ["rejected"] * 2
+
+
+def test_rows_with_many_tags_share_their_transaction_with_few_others(desk: ImportDesk) -> None:
+    tags = [desk.reference("tag").hex() for _ in range(50)]
+    uid = desk.begin(table([row(somebody(), tags=";".join(tags)) for _ in range(10)]))
+    seen: list[int] = []
+    after_chunks(desk, 1, lambda: seen.append(len(desk.report(uid)))).run_pending()
+    assert (seen, desk.job(uid).result["outcomes"]) == ([4], {"created": 10})
+
+
 # -- reports --------------------------------------------------------------------------------------------------------
 
 
@@ -552,6 +765,44 @@ def test_json_lines_are_reported_as_a_table_of_their_members(desk: ImportDesk) -
     first, second = csv.DictReader(io.StringIO(report_table(desk.job(uid), rows).decode()))
     assert (first["serialNumber"], first["tags"], first["metadata"]) == ("'=1+1", "a; b", '{"floor":3}')
     assert (second["brand"], second["tags"], second["heliograph_outcome"]) == ("LG", "", "rejected")
+
+
+def test_report_of_json_lines_has_columns_for_so_many_names_only(desk: ImportDesk) -> None:
+    lines = [{"brand": "LG", f"{n}-" + "ä" * 60: 1, "x" * (101 + n): 2} for n in range(150)]
+    uid = desk.begin(b"\n".join(json.dumps(line).encode() for line in lines))
+    desk.runner().run_pending()
+    columns = desk.job(uid).result["columns"]
+    assert "brand" in columns
+    assert max(map(len, columns)) <= 100
+    assert 7 * 1024 < sum(len(name.encode()) for name in columns) <= 8 * 1024
+
+
+def test_columns_of_a_table_are_not_written_with_every_chunk(desk: ImportDesk, few_rows: None) -> None:
+    uid = desk.begin(table([row(somebody()), {"brand": "LG"}, row(somebody())], "note"))
+    tables: list[bytes] = []
+
+    def look() -> None:
+        assert "columns" not in desk.job(uid).result
+        tables.append(report_table(desk.job(uid), [JobRow(*line) for line in desk.report(uid)]))
+
+    after_chunks(desk, 1, look).run_pending()
+    assert (desk.job(uid).result["columns"][-1], desk.job(uid).result["ignoredColumns"]) == ("note", ["note"])
+    [_, refused] = csv.DictReader(io.StringIO(tables[0].decode()))
+    assert (refused["brand"], refused["heliograph_outcome"]) == ("LG", "rejected")
+
+
+@pytest.mark.parametrize(("column", "told"), [("note", None), ("claim code", "***")])
+def test_row_that_cannot_be_read_is_reported_with_its_text(desk: ImportDesk, column: str, told: str | None) -> None:
+    broken = [b'LG,"SN-1" x,,,,,,,KEEP-THIS', b"LG,SN-\xff,,,,,,,KEEP-THIS"]
+    # Bytes that are no text are found at once where the file begins.
+    good = [row(somebody(), device_name="x" * 200)] * 700
+    uid = desk.begin(table(good, column) + b"\r\n".join(broken) + b"\r\n")
+    desk.runner().run_pending()
+    report = report_table(desk.job(uid), [JobRow(*line) for line in desk.report(uid)])
+    lines = list(csv.DictReader(io.StringIO(report.decode())))[-2:]
+    texts = [line["heliograph_text"] for line in lines]
+    assert [line["heliograph_outcome"] for line in lines] == ["rejected"] * 2
+    assert texts == ([told] * 2 if told else [text.decode(errors="replace") for text in broken])
 
 
 def test_damaged_file_fails_the_job_and_keeps_what_came_before(desk: ImportDesk, few_rows: None) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from dataclasses import dataclass, field
 from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -216,6 +218,16 @@ def test_others_go_on_where_a_dead_runner_stopped_once_its_lease_has_ended(works
     assert works.job(uid).state == "succeeded"
 
 
+def test_heir_that_has_the_database_alone_goes_on_at_once(works: Works) -> None:
+    uid = works.start(8)
+    with pytest.raises(Killed):
+        works.runner(Counting(before=die_at(5))).run_pending()
+    works.store.execute(actions.take_over)
+    works.runner(Counting()).run_pending()
+    assert works.numbers(uid) == list(range(1, 9))
+    assert works.job(uid).state == "succeeded"
+
+
 def test_every_chunk_renews_the_lease(works: Works, time: HandClock) -> None:
     def later(job: Job, first: int) -> None:
         time.wall += 20 * SECOND
@@ -327,6 +339,18 @@ def test_long_job_leaves_turns_to_others(works: Works) -> None:
     assert works.numbers(long) == list(range(1, 9))
 
 
+def test_long_job_lets_others_wait_for_two_seconds_and_the_chunk_at_hand(
+    works: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = itertools.count()
+    monkeypatch.setattr("heliograph.jobs.runner.time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
+    other = works.add_organization("other")
+    long, short = works.start(12), works.start(2, other)
+    counting = Counting()
+    works.runner(counting).run_pending()
+    assert counting.served[:4] == [long, long, short, long]
+
+
 def test_stopped_runner_ends_after_its_chunk_and_the_next_goes_on_at_once(works: Works) -> None:
     uid = works.start(8)
     counting = Counting(before=lambda job, first: runner.stop() if first == 3 else None)
@@ -367,6 +391,20 @@ def test_job_of_a_revoked_account_fails(works: Works) -> None:
     job = works.job(uid)
     assert (job.state, job.done, job.error) == ("failed", 2, "The account that began this was revoked.")
     assert works.told == []
+
+
+def test_job_of_an_account_that_lost_the_right_fails(works: Works) -> None:
+    def withdraw(job: Job, first: int) -> None:
+        account = works.organization.actor.account_id
+        taken = "delete from access_grant where holder = 'account' and holder_id = :account"
+        if first == 3:
+            works.store.execute(lambda tx: tx.run(taken, account=account))
+
+    uid = works.start(8)
+    works.runner(Counting(before=withdraw)).run_pending()
+    job = works.job(uid)
+    assert (job.state, job.done) == ("failed", 2)
+    assert job.error == f"The account that began this no longer holds the permission '{CHANGE}'."
 
 
 @pytest.mark.parametrize("place", ["before", "within"])
@@ -435,6 +473,13 @@ def test_too_many_unfinished_jobs_are_refused(works: Works, monkeypatch: pytest.
         works.start(1)
     works.runner(Counting()).run_pending()
     works.start(1)
+
+
+def test_work_of_the_platform_itself_is_begun_however_much_waits(works: Works, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actions, "MOST_UNFINISHED", 1)
+    works.start(1)
+    begin = partial(actions.start, scope=works.organization, kind="count", parameters={"to": 1}, limited=False)
+    assert works.store.execute(begin, [works.organization.tenant_id]).state == "queued"
 
 
 def test_rows_are_paged_by_outcome(works: Works) -> None:

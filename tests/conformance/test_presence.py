@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import pytest
@@ -29,7 +29,7 @@ from tests.conformance.stores import START_OF_TIME, open_logs, whole_log
 
 if TYPE_CHECKING:
     from heliograph.eventlog.model import Event
-    from heliograph.storage.engine import Engine
+    from heliograph.storage.engine import Engine, Transaction
     from heliograph.storage.store import Store
     from heliograph.tenancy.model import Scope
     from tests.conformance.stores import HandClock
@@ -328,18 +328,18 @@ def test_report_at_the_very_time_of_the_last_one_is_not_late(bench: Bench) -> No
 
 def test_time_more_than_five_minutes_ahead_is_replaced_by_ours(bench: Bench) -> None:
     believed = bench.report(reported_at=START_OF_TIME + 5 * MINUTE)
-    assert (believed.presence.last_seen_at, believed.ignored) == (START_OF_TIME + 5 * MINUTE, ())
+    assert believed.ignored == ()
+    assert bench.report(reported_at=START_OF_TIME + 5 * MINUTE - 1, session=ONLINE).ignored, "it is late beside that"
     other = bench.enrolled()
     applied = bench.report(device=other, session=ONLINE, reported_at=START_OF_TIME + 5 * MINUTE + 1)
     assert applied.ignored == (Ignored("/reportedAt", "ahead_of_time"),)
-    assert applied.presence.last_seen_at == START_OF_TIME
-    assert [event.envelope.occurred_at for event in bench.news()] == [None]
+    assert bench.report(device=other, session=OFFLINE, reported_at=START_OF_TIME).ignored == (), "it counted as now"
+    assert [event.envelope.occurred_at for event in bench.news()] == [None, START_OF_TIME]
 
 
 def test_report_without_a_time_is_never_late(bench: Bench) -> None:
-    ahead = bench.report(session=ONLINE, telemetry=measured(heat="1"), reported_at=START_OF_TIME + MINUTE).presence
-    applied = bench.report(session=OFFLINE, telemetry=measured(heat="2"))
-    assert (applied.ignored, applied.presence.last_seen_at) == ((), ahead.last_seen_at)
+    bench.report(session=ONLINE, telemetry=measured(heat="1"), reported_at=START_OF_TIME + MINUTE)
+    assert bench.report(session=OFFLINE, telemetry=measured(heat="2")).ignored == ()
     assert bench.told() == [ADDED, MEASURED, DELETED, MEASURED]
 
 
@@ -404,6 +404,30 @@ def test_silent_device_comes_online_again_with_a_new_connection(bench: Bench) ->
     assert second.connection_uid not in (None, first.connection_uid)
 
 
+@pytest.mark.parametrize("wrong", [-400 * SECOND, -86_400 * SECOND, 4 * MINUTE])
+def test_silence_is_measured_by_our_clock_however_wrong_the_device_s_is(bench: Bench, wrong: int) -> None:
+    for _ in range(3):
+        bench.time.wall += MINUTE
+        applied = bench.report(session=ONLINE, reported_at=bench.time.wall + wrong)
+        assert (applied.ignored, applied.presence.last_seen_at) == ((), bench.time.wall)
+        _end_silence_of(bench, 5 * MINUTE)
+    assert bench.told() == [ADDED]
+    bench.time.wall += 5 * MINUTE + 1
+    _end_silence_of(bench, 5 * MINUTE)
+    assert bench.told() == [DELETED]
+
+
+def _end_silence_of(bench: Bench, silence: int) -> None:
+    step = partial(actions.end_silent, scope=bench.scope, before=bench.time.wall - silence, limit=10)
+    bench.store.execute(step, [bench.scope.tenant_id])
+
+
+def test_late_report_is_no_sign_of_life(bench: Bench) -> None:
+    bench.report(session=ONLINE)
+    bench.time.wall += MINUTE
+    assert bench.report(reported_at=START_OF_TIME - 1).presence.last_seen_at == START_OF_TIME
+
+
 def test_silence_of_another_organization_is_left_alone(bench: Bench, store: Store, time: HandClock) -> None:
     neighbour = Bench(store, time)
     neighbour.report(session=ONLINE)
@@ -421,8 +445,31 @@ def test_device_that_leaves_goes_offline_once_and_can_be_forgotten(bench: Bench)
     forget = partial(actions.forget, scope=bench.scope, device_uid=bench.device.uid)
     bench.store.execute(forget, [bench.scope.tenant_id])
     again = bench.report(reported_at=START_OF_TIME - MINUTE, telemetry=measured(heat="1"))
-    assert again == Applied(Presence(last_seen_at=START_OF_TIME - MINUTE), ())
+    assert again == Applied(Presence(last_seen_at=START_OF_TIME), ())
     assert bench.told() == [MEASURED]
+
+
+def test_all_that_a_device_has_said_is_forgotten_in_one_small_transaction(bench: Bench) -> None:
+    names = [f"n{number}" for number in range(model.MOST_MEASUREMENTS)]
+    bench.report(session=ONLINE, telemetry=measured(**dict.fromkeys(names, "1")))
+    with pytest.raises(Conflict):
+        bench.report(telemetry=measured(more="1"))
+
+    def forget(tx: Transaction) -> int:
+        rows = 0
+        run = type(tx).run
+
+        class Counted:
+            def run(self, sql: str, **values: Any) -> int:
+                nonlocal rows
+                changed = run(tx, sql, **values)
+                rows += changed
+                return changed
+
+        actions.forget(cast("Transaction", Counted()), bench.scope, bench.device.uid)
+        return rows
+
+    assert bench.store.execute(forget, [bench.scope.tenant_id]) == len(names) + 1 <= 500
 
 
 # -- whatever is reported -------------------------------------------------------------------------------------------

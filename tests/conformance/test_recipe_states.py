@@ -304,6 +304,16 @@ def test_recipes_that_one_change_cannot_take_are_done_behind_it(fleet: Fleet, by
     assert left == []
 
 
+def test_policy_is_deleted_however_many_jobs_of_the_tenant_wait(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heliograph.jobs.actions.MOST_UNFINISHED", 0)
+    policy = fleet.reference("policy")
+    drafts = [fleet.draft(somebody(), policy_uid=policy) for _ in range(releasing.AT_ONCE + 1)]
+    fleet.write(actions.create_all, fleet.here, drafts)
+    fleet.forget()
+    fleet.write(releasing.delete_reference, fleet.here, "policy", policy, None)
+    assert fleet.types()[-1] == "Job.Started"
+
+
 def test_recipes_are_done_also_when_who_deleted_the_policy_is_revoked_meanwhile(fleet: Fleet) -> None:
     policy = fleet.reference("policy")
     drafts = [fleet.draft(somebody(), policy_uid=policy) for _ in range(releasing.AT_ONCE + 1)]
@@ -420,7 +430,8 @@ def test_retried_recipe_only_waits_when_another_organization_has_enrolled_its_de
     fleet.forget()
     now = fleet.write(actions.retry, fleet.here, recipe.uid, None)
     assert (now.status, now.device_uid) == ("Pending", None)
-    assert names(fleet.told()) == ["ProvisioningRecipeStatusUpdated", "Removed"]
+    # The device was never told of as added, so nothing tells that it was removed.
+    assert names(fleet.told()) == ["ProvisioningRecipeStatusUpdated"]
     assert fleet.told(fleet.there) == []
 
 

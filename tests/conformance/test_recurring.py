@@ -11,7 +11,7 @@ from heliograph.errors import Conflict
 from heliograph.jobs.recurring import Chore, Recurring
 from heliograph.tenancy import first_start
 from heliograph.tenancy import store as tenancy
-from heliograph.tenancy.access import SYSTEM, organizations, root_scopes
+from heliograph.tenancy.access import SYSTEM, all_tenants, root_scopes
 from heliograph.tenancy.actions import plant_tenant
 from heliograph.tenancy.model import Kind
 from tests.conformance.stores import PATIENCE
@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 SECOND = 1_000_000
 
 
+def organizations_of(tx: Transaction) -> list[int]:
+    """Return what a chore that visits organizations finds due."""
+    company = root_scopes(tx)[0].tenant_id
+    return [tenant_id for tenant_id in all_tenants(tx) if tenant_id != company]
+
+
 @pytest.fixture
 def tenants(store: Store) -> list[int]:
     """Two organizations below a company."""
@@ -35,7 +41,7 @@ def tenants(store: Store) -> list[int]:
         first_start.bootstrap(tx)
         company = tenancy.tenant_of(tx, root_scopes(tx)[0])
         plant_tenant(tx, SYSTEM, company, Kind.ORGANIZATION, "second", "second")
-        return organizations(tx)
+        return organizations_of(tx)
 
     found = store.execute(begin)
     assert len(found) == 2
@@ -49,7 +55,7 @@ class Rounds:
         self.steps: list[int] = []
         self.times = times
         self.within = within
-        self.chore = Chore("test", 60.0, self.step)
+        self.chore = Chore("test", 60.0, organizations_of, self.step)
 
     def step(self, tx: Transaction, scope: Scope) -> bool:
         assert scope.kind == "organization"

@@ -73,8 +73,8 @@ class Place:
     def page(self, kind: Kind, after: bytes, limit: int, **filters: Any) -> tuple[list[AnyReference], bytes | None]:
         return self.store.read(lambda tx: actions.list_references(tx, self.scope, kind, after, limit, **filters))
 
-    def nested(self, uid: bytes) -> list[bytes]:
-        return self.store.read(lambda tx: actions.nested(tx, self.scope, uid))
+    def nested(self, *uids: bytes, limit: int = 100) -> list[bytes]:
+        return self.store.read(lambda tx: actions.nested(tx, self.scope, uids, limit))
 
     def missing(self, settings: Settings) -> tuple[Missing, ...]:
         return self.store.read(lambda tx: actions.missing(tx, self.scope, settings))
@@ -247,7 +247,7 @@ def test_levels_below_a_moved_tag_count(place: Place) -> None:
         place.update("tag", short[0], parent_uid=long[7])
     assert faults_of(refusal.value) == [("/parentUid", "levels")]
     assert place.update("tag", short[0], parent_uid=long[6])
-    assert place.store.read(lambda tx: actions.nested(tx, place.scope, long[0]))[-1] == leaf
+    assert leaf in place.nested(long[0])
 
 
 def test_nested_is_a_tag_and_all_below_it(place: Place) -> None:
@@ -255,8 +255,17 @@ def test_nested_is_a_tag_and_all_below_it(place: Place) -> None:
     left, right = place.tag("left", root), place.tag("right", root)
     leaf = place.tag("leaf", left)
     place.tag("apart")
-    assert place.nested(root) == [root, left, right, leaf]
-    assert (place.nested(left), place.nested(leaf), place.nested(new_uid())) == ([left, leaf], [leaf], [])
+    assert sorted(place.nested(root)) == sorted([root, left, right, leaf])
+    assert sorted(place.nested(left)) == sorted([left, leaf])
+    assert (place.nested(leaf), place.nested(new_uid())) == ([leaf], [])
+
+
+def test_nested_tags_of_several_are_found_at_once_each_once_and_no_more_than_wanted(place: Place) -> None:
+    root = place.tag("root")
+    left, apart = place.tag("left", root), place.tag("apart")
+    leaf = place.tag("leaf", left)
+    assert sorted(place.nested(left, apart, root)) == sorted([root, left, leaf, apart])
+    assert len(place.nested(left, apart, root, limit=3)) == 3
 
 
 @pytest.mark.parametrize("name", ["Lobby", "  lobby", "LOBBY "])
@@ -281,6 +290,16 @@ def test_tag_with_tags_below_it_cannot_be_deleted(place: Place) -> None:
     place.delete("tag", chain[1])
     place.delete("tag", chain[0])
     assert place.names("tag") == []
+
+
+def test_whether_tags_stand_below_one_is_asked_without_reading_them(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = place.tag("root")
+    place.tag("below", root)
+    monkeypatch.setattr("heliograph.references.store.below", lambda *_: pytest.fail("the whole subtree is read"))
+    with pytest.raises(Conflict, match="stand below"):
+        place.delete("tag", root)
 
 
 @pytest.mark.parametrize("seed", range(3))

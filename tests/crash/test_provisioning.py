@@ -287,7 +287,7 @@ def test_other_process_goes_on_with_the_import_when_its_owner_is_killed(postgres
         begun = send_file(owner, 0)
         assert begun is not None
         told.jobs[0] = begun.json["uid"]
-        wait_until(partial(is_as_far, owner, begun.json["uid"], 0.3))
+        wait_until(partial(is_as_far, owner, begun.json["uid"], 0.01))
         owner.kill()
         assert progress(heir, begun.json["uid"])[0] == "running"
         finish(heir, 0, told)

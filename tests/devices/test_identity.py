@@ -182,6 +182,35 @@ def test_unusable_mac_address_is_refused_and_left_out(mac: str) -> None:
     assert faults_of(serial=None, mac=mac) == [("/macAddress", "mac-address")]
 
 
+@pytest.mark.parametrize(
+    "serial",
+    ["n/a", " N/A ", "NA", "None", "NULL", "Unknown", "-", "0", "#N/A", "#REF!", "#VALUE!", "TBD", "x",
+     "4.06023E+12", "4,06023e+12", "4E+12"],
+)  # fmt: skip
+def test_serial_number_that_stands_for_none_is_refused_and_left_out(serial: str) -> None:
+    identity, (fault,) = read_identity("Samsung", None, serial, MAC)
+    assert identity == Identity(brand="Samsung", mac_address=MAC)
+    assert (fault.pointer, fault.rule) == ("/serialNumber", "placeholder")
+    assert serial.strip() in fault.message
+    assert ("rounded" in fault.message) == ("+" in serial)
+    assert faults_of(serial=serial) == [("/serialNumber", "placeholder")]
+
+
+@pytest.mark.parametrize("serial", ["00", "x1", "NA-7", "4E12", "4.0E+", "E+12", "40.6E+12", "4.06E+12-A", "1"])
+def test_serial_number_that_only_looks_a_little_like_none_is_one(serial: str) -> None:
+    assert faults_of(serial=serial) == []
+
+
+@pytest.mark.parametrize(
+    ("mac", "words"),
+    [("00:00:00:00:00:00", "belongs to no device"), ("ffff.ffff.ffff", "belongs to no device"),
+     ("00:00:00:00:00", "12 hexadecimal digits"), ("0" * 12 + " no", "12 hexadecimal digits")],
+)  # fmt: skip
+def test_words_about_a_mac_address_say_what_is_wrong_with_it(mac: str, words: str) -> None:
+    _, (fault,) = read_identity("Samsung", None, "SN-1", mac)
+    assert words in fault.message
+
+
 def test_words_about_a_long_mac_address_stay_short() -> None:
     _, (fault,) = read_identity("Samsung", None, "SN-1", "0" * 100_000)
     assert len(fault.message) < 200

@@ -229,6 +229,21 @@ def test_content_type_that_is_not_read_is_refused_by_every_route(desk: Desk, con
         assert answer.faults() == [("header/content-type", "media-type")]
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip", "aws-chunked"])
+def test_body_in_another_encoding_is_refused_by_every_route(desk: Desk, encoding: str) -> None:
+    for method, path in WITH_BODY:
+        headers = [("content-type", JSON), ("content-encoding", encoding)]
+        answer = desk.refused(method, desk.path(path), b'{"name":"n","type":"t","eventCode":1}', headers)
+        assert (answer.status, answer.headers["accept-encoding"]) == (415, "identity"), path
+        assert answer.faults() == [("header/content-encoding", "content-encoding")]
+
+
+@pytest.mark.parametrize("encoding", ["identity", "Identity", ""])
+def test_body_that_is_said_to_be_as_it_is_is_read(desk: Desk, encoding: str) -> None:
+    headers = [("content-type", JSON), ("content-encoding", encoding)]
+    assert desk.api.request("PATCH", f"/v1/accounts/{desk.account}", desk.key, b'{"name":"a"}', headers).status == 200
+
+
 @pytest.mark.parametrize("content_type", [JSON, "application/json; charset=utf-8", "Application/JSON ;charset=UTF-8"])
 def test_json_has_its_content_type_with_or_without_parameters(desk: Desk, content_type: str) -> None:
     body = b'{"name":"renamed"}'

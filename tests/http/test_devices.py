@@ -362,6 +362,16 @@ def test_device_that_breaks_a_rule_is_refused_by_place_and_rule(
     assert shop.get("")["data"] == []
 
 
+def test_unknown_tags_are_named_by_their_places_as_sent(shop: Shop) -> None:
+    known, unknown = shop.reference("tag"), [new_uid().hex() for _ in range(2)]
+    sent = [unknown[1], known, unknown[0], unknown[1]]
+    faults = [("/tagUids/2", "unknown-tag"), ("/tagUids/0", "unknown-tag")]
+    assert shop.post("", who(tagUids=sent)).faults() == faults
+    made = shop.post("", who(tagUids=[known, known])).json()
+    assert made["tagUids"] == [known]
+    assert shop.patch(made["uid"], {"tagUids": sent}).faults() == faults
+
+
 @pytest.mark.parametrize(
     ("change", "pointer"),
     [

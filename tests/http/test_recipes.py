@@ -273,6 +273,7 @@ def test_recipes_of_others_are_in_no_list(desk: Desk) -> None:
         ({"claimCode": "KEEP_2345"}, ("/claimCode", "pattern")),
         ({"claimCode": "- - - - -"}, ("/claimCode", "pattern")),
         ({"claimCode": "A------------7"}, ("/claimCode", "pattern")),
+        ({"claimCodeExpiresAt": "2200-01-01T00:00:00Z"}, ("/claimCodeExpiresAt", "claim-code-required")),
         ({"claimCode": "KEEP-2345", "claimCodeExpiresAt": "soon"}, ("/claimCodeExpiresAt", "time")),
         ({"claimCode": "KEEP-2345", "claimCodeExpiresAt": "2001-01-01T00:00:00Z"}, ("/claimCodeExpiresAt", "future")),
         ({"status": "Applied"}, ("/status", "unknown-field")),
@@ -282,6 +283,16 @@ def test_wrong_recipe_is_refused_by_place_and_rule(desk: Desk, wrong: dict[str, 
     answer = desk.refused("POST", "", who(**wrong))
     assert answer.faults() == [fault]
     assert desk.list() == []
+
+
+def test_unknown_tags_are_named_by_their_places_as_sent(desk: Desk) -> None:
+    known, unknown = desk.reference("tag"), [new_uid().hex() for _ in range(2)]
+    sent = [unknown[1], known, unknown[0], unknown[1]]
+    faults = [("/tagUids/2", "unknown-tag"), ("/tagUids/0", "unknown-tag")]
+    assert desk.refused("POST", "", who(tagUids=sent)).faults() == faults
+    made = desk.recipe(tagUids=[known, known])
+    assert made["tagUids"] == [known]
+    assert desk.refused("PATCH", f"/{made['uid']}", {"tagUids": sent}).faults() == faults
 
 
 def test_every_fault_of_an_identity_is_named_at_once(desk: Desk) -> None:

@@ -224,3 +224,12 @@ def test_attempts_are_listed_of_all_and_of_one_recipe_by_reason_and_page(desk: D
     assert desk.api.get(f"{ATTEMPTS}?reason=no_recipe&cursor={page['nextCursor']}", desk.key).status == 400
     assert desk.api.get(f"{ATTEMPTS}?reason=bad_luck", desk.key).status == 400
     assert desk.api.get(f"{RECIPES}/{new_uid().hex()}/attempts", desk.key).status == 404
+
+
+def test_device_that_nobody_gave_a_serial_number_is_known_by_its_mac(desk: Desk, connector: str) -> None:
+    desk.api.made(RECIPES, {"brand": "Acme", "macAddress": "00:1B:44:00:0A:01"}, desk.key)
+    shown = {"brand": "Acme", "serialNumber": "0"}
+    refused = enrol(desk, shown, connector)
+    assert (refused.status, refused.faults()) == (400, [("/serialNumber", "placeholder")])
+    answer = enrol(desk, shown | {"macAddress": "00:1B:44:00:0A:01"}, connector)
+    assert (answer.status, answer.json()["result"]) == (201, "applied")

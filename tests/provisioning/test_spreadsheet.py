@@ -70,7 +70,7 @@ def wish(file: bytes, **options: Any) -> tuple[RowWish | None, list[Fault]]:
 
 # -- any table, any cut, any row on ---------------------------------------------------------------------------------
 
-TEXTS = st.text(st.sampled_from(string.ascii_letters + " \"',;|\t\r\n=+-@äß漢🛰"), max_size=12)
+TEXTS = st.text(st.sampled_from(string.ascii_letters + " \"',;|\t\r\n=+-@\uff1däß漢🛰"), max_size=12)
 
 
 @st.composite
@@ -84,7 +84,9 @@ def tables(draw: st.DrawFn) -> tuple[bytes, list[dict[str, str]]]:
     minimal = line_end == "\r\n" and draw(st.booleans())
     quoting: Literal[0, 1] = csv.QUOTE_MINIMAL if minimal else csv.QUOTE_ALL
     out = io.StringIO(newline="")
-    writer = csv.writer(out, delimiter=draw(st.sampled_from(",;\t|")), lineterminator=line_end, quoting=quoting)
+    delimiter = draw(st.sampled_from(",;\t|"))
+    out.write(draw(st.sampled_from(["", f"sep={delimiter}{line_end}", f'"sep={delimiter}"{line_end}'])))
+    writer = csv.writer(out, delimiter=delimiter, lineterminator=line_end, quoting=quoting)
     writer.writerow(columns)
     writer.writerows(rows)
     file = out.getvalue()
@@ -179,6 +181,24 @@ def test_delimiter_that_is_none_is_refused(given: str) -> None:
     assert (fault.pointer, fault.rule) == ("query/delimiter", "delimiter")
 
 
+@pytest.mark.parametrize("line", ["sep=^", '"sep=^"', "SEP=^"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_first_line_may_name_the_delimiter(line: str, line_end: str, mark: str) -> None:
+    file = (mark + line_end.join([line, "brand^sn", "A^1", "B^2;3"])).encode()
+    assert cells(file) == [["A", "1"], ["B", "2;3"]]
+    assert [row.line for row in read(file)] == [3, 4]
+
+
+def test_delimiter_that_is_given_wins_over_the_line_that_names_one() -> None:
+    assert cells(b"sep=;\nbrand,sn\nA,1\n", delimiter=",") == [["A", "1"]]
+
+
+@pytest.mark.parametrize("line", [b"sep=", b"sep=ab", b"sep=a", b'sep="', b"separator=;", b"\nsep=;"])
+def test_line_that_names_no_delimiter_is_the_header(line: bytes) -> None:
+    assert refusal(line + b"\nbrand,sn\nA,1\n").rule == "brand-column"
+
+
 @pytest.mark.parametrize(
     ("column", "field"),
     [
@@ -246,6 +266,11 @@ def test_mapping_option_that_means_nothing_is_refused(texts: list[str], rule: st
         ("brand;sn\nA;1\n".encode("utf-16"), "encoding", "UTF-16"),
         ("brand;sn\nA;1\n".encode("utf-16-be"), "encoding", "byte 0, on line 1, is 0x00"),
         (b"\xff\xfe\0\0b\0\0\0", "encoding", "UTF-32"),
+        (b"sep=;\r\n", "empty", "empty"),
+        (b"PK\x03\x04\x14\x00", "file-format", "spreadsheet program's own format"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "file-format", "spreadsheet program's own format"),
+        (b"\x1f\x8b\x08\x00", "file-format", "gzip"),
+        ("sep=;\nbrand;sn\nKöln;2\n".encode("latin-1"), "encoding", "byte 16, on line 3, is 0xf6"),
         ("brand,sn\nA,1\nKöln,2\n".encode("latin-1"), "encoding", "byte 14, on line 3, is 0xf6"),
     ],
 )
@@ -470,4 +495,4 @@ def test_ownership_is_confirmed_in_the_usual_words(text: str, meant: bool) -> No
 @given(TEXTS)
 def test_guard_against_formulas_is_taken_off_again(text: str) -> None:
     assert unguarded(guarded(text)) == text
-    assert guarded(text)[:1] not in set("=+-@\t\r")
+    assert guarded(text)[:1] not in set("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")

@@ -25,6 +25,7 @@ WITHOUT_SCOPE = {
         "tenant_numbered",
         "find_device_by_token",
         "account_works",
+        "key_was_revoked",
         # The caller's rights stand in for it: only tenants at or below the given ones are read.
         "list_tenants",
         # There is no tenant yet whose right it could be.
@@ -33,15 +34,21 @@ WITHOUT_SCOPE = {
         # For the operator who holds the data folder, and for the platform's own events.
         "first_organization",
         "root_companies",
-        "organizations",
+        "all_tenants",
     },
     "devices/store.py": {
         # Who has enrolled a device, anywhere: how the platform keeps it from belonging to two.
         "holders",
     },
+    "presence/store.py": {
+        # Where devices are silent; what follows is done with a Scope.
+        "silent_tenants",
+    },
     "provisioning/store.py": {
-        # The recipes of all tenants that a device's identifiers may mean; what the caller may see is taken from them.
-        "waiting_anywhere",
+        # The recipes that a device's identifiers may mean, at and below the tenants where the caller may register.
+        "waiting_below",
+        # Where there is something to forget; that is then done with a Scope.
+        "tenants_with_old_attempts",
     },
     "eventlog/store.py": {
         # Locks of a whole group, and what the platform's own workers look at across tenants.
@@ -53,6 +60,8 @@ WITHOUT_SCOPE = {
     "jobs/store.py": {
         # Whose turn it is can only be told by looking at all tenants; what is found is claimed with a Scope.
         "waiting",
+        # Of all tenants, by whoever holds the only lock of the whole database.
+        "end_leases",
         # Leases belong to the platform's own recurring work, not to a tenant.
         "take_lease",
         "lease_end",

@@ -27,7 +27,7 @@ MAPPING = ("Inventory no.:metadata.inventory", "Owner confirmed:confirmedOwnersh
 CREATED, KEPT_INVALID = "Created Pending", "Created Invalid"
 WARNED = "Updated unsuccessfulRegisterAttemptStatus"
 LOST = "Updated errorMessage Invalid"
-FOUND_AGAIN = "Updated errorMessage Pending"
+FOUND_AGAIN = "Updated errorMessage locationUid Pending"
 CHOSEN, CORRECTED = "Updated policyUid", "Updated macAddress"
 REPAIRED = "Updated errorMessage policyUid Pending"
 PAIRED, ADDED = "DevicePaired", "Device.Added"
@@ -38,7 +38,7 @@ PENDING, APPLIED = "StatusUpdated Pending", "StatusUpdated Applied"
 NEW, KNOWN, NOBODY = "applied, new", "applied", "noRecipe no_recipe"
 REGISTER_NEW, REGISTER_KNOWN, REGISTER_NOBODY = ("register", NEW), ("register", KNOWN), ("register", NOBODY)
 UNCONFIRMED, LACKING = "pending ownership_unconfirmed", "pending policy_missing"
-CHOOSE_POLICY, RETRY_IN_VAIN = ("choose policy", "200"), ("retry", "409")
+CHOOSE_POLICY, CHOOSE_SITE, RETRY_IN_VAIN = ("choose policy", "200"), ("choose site", "200"), ("retry", "409")
 
 Step = tuple[str, str]
 
@@ -106,7 +106,7 @@ FATES = {
         history=(CREATED, WARNED, PAIRED, *BECOMES),
     ),
     "misspelt site": Fate(
-        count=8, site_known=False, steps=(REGISTER_NOBODY, ("retry", "200"), REGISTER_NEW),
+        count=8, site_known=False, steps=(REGISTER_NOBODY, RETRY_IN_VAIN, CHOOSE_SITE, REGISTER_NEW),
         history=(KEPT_INVALID, FOUND_AGAIN, *BECOMES),
     ),
     "misspelt site, left so": Fate(

@@ -179,6 +179,7 @@ create table device_presence (
     tenant_id bigint not null,
     device_uid {bytes} not null,
     last_seen_at bigint not null,
+    reported_at bigint not null,
     connection_uid {bytes},
     session text,
     connected_at bigint,
@@ -220,6 +221,8 @@ create table recipe (
     on_repeat text not null,
     warning_message text,
     error_message text,
+    faulty_fields {bytes} not null,
+    row_digest {bytes},
     device_uid {bytes},
     claim_hash {bytes},
     claim_expires_at bigint,
@@ -245,6 +248,9 @@ create index recipe_by_policy on recipe (tenant_id, policy_uid, uid);
 create index recipe_by_location on recipe (tenant_id, location_uid, uid);
 
 create index recipe_by_device on recipe (tenant_id, device_uid, uid);
+
+-- Only rows of files that were kept with their faults have a digest.
+create index recipe_by_row on recipe (tenant_id, row_digest) where row_digest is not null;
 
 create table recipe_tag (
     tenant_id bigint not null,

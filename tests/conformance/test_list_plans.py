@@ -1,0 +1,137 @@
+"""A filter that little passes finds that little by an index of its own, on both databases, however large the tenant."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from heliograph.devices import actions as devices
+from heliograph.devices import store as devices_store
+from heliograph.devices.model import Device, DeviceFilter, Identity, Settings
+from heliograph.ids import new_uid
+from heliograph.presence import store as presence_store
+from heliograph.presence.model import Standing
+from heliograph.provisioning import actions as provisioning
+from heliograph.provisioning import store as provisioning_store
+from heliograph.provisioning.model import RecipeFilter
+from heliograph.provisioning.recipes import Recipe
+from heliograph.references import actions as references
+from heliograph.references import store as references_store
+from heliograph.references.model import STRUCTS
+from heliograph.storage.postgres import PostgresTransaction
+from heliograph.storage.sqlite import SqliteTransaction
+from tests.conformance.stores import START_OF_TIME, open_log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from heliograph.storage.engine import Connection, Engine, Row, Transaction
+    from heliograph.tenancy.model import Scope
+
+    Listing = Callable[[Transaction, Scope], Any]
+
+ROWS = 2_000
+TABLES = ("recipe", "recipe_tag", "device", "device_tag", "device_presence", "tag", "location", "policy")
+TAG = bytes(15) + b"\x07"
+
+
+class Large(NamedTuple):
+    """A large tenant, and the connection to it."""
+
+    connection: Connection
+    scope: Scope
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["without statistics", "with statistics"])
+def large(shared_engine: Engine, request: pytest.FixtureRequest) -> Iterator[Large]:
+    connection = shared_engine.connect(write=True)
+    with connection.transaction(START_OF_TIME, write=True) as tx:
+        scope = open_log(tx)
+        for number in range(ROWS):
+            _fill(tx, scope, number)
+        # PostgreSQL gathers statistics by itself, and plans by them alone.
+        if request.param or tx.dialect == "postgres":
+            for table in TABLES:
+                tx.run(f"analyze {table}")
+    yield Large(connection, scope)
+    connection.close()
+
+
+def _fill(tx: Transaction, scope: Scope, number: int) -> None:
+    mac = ":".join(f"{number * 7919 % 2**24:06X}000000"[n : n + 2] for n in range(0, 12, 2))
+    identity = Identity(brand="Acme", serial_number=f"SN-{number:06}", mac_address=mac)
+    tag = TAG if number % 1000 == 0 else bytes(15) + bytes([100 + number % 50])
+    settings = Settings(name=f"Lobby {number:06}", tag_uids=(tag,))
+    times: dict[str, Any] = {"created_at": number, "updated_at": number}
+    device = Device(uid=new_uid(), state="enrolled", identity=identity, settings=settings, **times)
+    devices_store.insert_device(tx, scope, device)
+    presence_store.put_standing(tx, scope, device.uid, Standing(last_seen_at=number, reported_at=number))
+    recipe = Recipe(uid=new_uid(), status="Pending", identity=identity, settings=settings, **times)
+    provisioning_store.insert_recipes(tx, scope, [recipe])
+    for struct in STRUCTS.values():
+        references_store.insert(tx, scope, struct(uid=new_uid(), name=f"Lobby {number:06}", created_at=number))
+
+
+RECIPE_FILTERS: dict[str, dict[str, Any]] = {
+    "recipe_by_serial": {"serial_prefix": "sn-001234"},
+    "recipe_by_mac": {"mac_prefix": "0F:77"},
+    "recipe_by_name": {"name_prefix": "lobby 001234"},
+    "recipe_tag_by_tag": {"tag_uids": (TAG, new_uid())},
+}
+DEVICE_FILTERS: dict[str, dict[str, Any]] = {
+    "device_by_serial": {"serial_prefix": "sn-001234"},
+    "device_by_mac": {"mac_prefix": "0F:77"},
+    "device_by_name": {"name_prefix": "lobby 001234"},
+    "device_tag_by_tag": {"tag_uids": (TAG, new_uid())},
+}
+LISTINGS: dict[str, Listing] = {
+    **{
+        index: partial(provisioning.list_recipes, wanted=RecipeFilter(**wanted), after=bytes(16), limit=50)
+        for index, wanted in RECIPE_FILTERS.items()
+    },
+    **{
+        index: partial(devices.list_devices, wanted=DeviceFilter(**wanted), after=bytes(16), limit=50)
+        for index, wanted in DEVICE_FILTERS.items()
+    },
+    **{
+        f"{kind}_by_name": partial(
+            references.list_references, kind=kind, after=bytes(16), limit=50, name_prefix="lobby 001234"
+        )
+        for kind in STRUCTS
+    },
+}
+
+
+def _plan(large: Large, listing: Listing, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return how the database answers the first statement of a listing, which found something."""
+    statements: list[tuple[str, dict[str, Any]]] = []
+    with large.connection.transaction(START_OF_TIME, write=False) as tx, monkeypatch.context() as patch:
+        for transaction in (SqliteTransaction, PostgresTransaction):
+            execute = transaction.all
+
+            def noted(self: Any, sql: str, *, execute: Any = execute, **values: Any) -> list[Row]:
+                statements.append((sql, values))
+                rows: list[Row] = execute(self, sql, **values)
+                return rows
+
+            patch.setattr(transaction, "all", noted)
+        found, _ = listing(tx, large.scope)
+        assert found
+        sql, values = statements[0]
+        explain = "explain query plan" if tx.dialect == "sqlite" else "explain"
+        return [str(row[-1]) for row in tx.all(f"{explain} {sql}", **values)]
+
+
+def _goes_through_the_tenant(plan: list[str]) -> bool:
+    """Tell whether rows are read that are found by their tenant and their place in the list alone."""
+    everything = ("(tenant_id=?)", "(tenant_id=? AND uid>?)")
+    return any(line.startswith("SCAN ") or "Seq Scan" in line or line.endswith(everything) for line in plan)
+
+
+@pytest.mark.parametrize("index", LISTINGS)
+def test_selective_filter_uses_its_index(large: Large, index: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = _plan(large, LISTINGS[index], monkeypatch)
+    assert any(f" {index}" in line for line in plan), plan
+    assert not _goes_through_the_tenant(plan), plan
