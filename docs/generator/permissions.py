@@ -22,7 +22,8 @@ _ENTITIES_NOTE = """\
 Today's routes ask for the permissions in the table below. The others belong to features that are still to come; they
 are part of the roles already, so that no role has to change its meaning then. The routes of `/v1/jobs` ask for what the
 kind of the job needs: for an import of recipes, `read recipe.tenant` to watch it and `create recipe.tenant` to cancel
-it. A device's own token reports for that device, and does nothing else."""
+it; for a large report of access codes, `report access_code.tenant`. `pin=true` of an access code asks for
+`read_pin access_code.tenant` besides. A device's own token reports for that device, and does nothing else."""
 
 
 def page() -> str:

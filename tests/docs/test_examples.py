@@ -24,6 +24,7 @@ ON_A_SERVER = [
     "docs/how-to/permissions.md",
     "docs/how-to/provision-a-fleet.md",
     "docs/how-to/report-from-devices.md",
+    "docs/how-to/report-access-codes.md",
     "docs/how-to/longer-work.md",
 ]
 
