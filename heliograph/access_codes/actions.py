@@ -102,30 +102,20 @@ def footing_of(tx: Transaction, scope: Scope, device_uid: bytes) -> Footing:
     device = devices.get(tx, scope, device_uid)
     if device.state != "enrolled":
         raise Conflict("Only an enrolled device can report access codes.")
-    footing = footing_if_any(tx, scope, device)
-    if footing is None:
-        words = "The device belongs to no connected account; give it one first."
-        raise Unprocessable.at("path/uid", "connected-account-required", words)
-    return footing
-
-
-def footing_if_any(tx: Transaction, scope: Scope, device: Device) -> Footing | None:
-    """Return the lock and its account, or None when it belongs to none, or to one that was deleted."""
     uid = device.settings.connected_account_uid
     account = None if uid is None else connected_accounts.find(tx, scope, uid)
     if account is None:
-        return None
+        words = "The device belongs to no connected account; give it one first."
+        raise Unprocessable.at("path/uid", "connected-account-required", words)
+    return footing_on(device, account.uid, account.custom_metadata)
+
+
+def footing_on(device: Device, account_uid: bytes, account_metadata: CustomMetadata) -> Footing:
+    """Return the lock and its account; events can show of its metadata the texts and truth values."""
+    shown = {name: value for name, value in device.settings.metadata.items() if isinstance(value, str | bool)}
     return Footing(
-        device_uid=device.uid,
-        device_metadata=custom_metadata_of(device),
-        account_uid=account.uid,
-        account_metadata=account.custom_metadata,
+        device_uid=device.uid, device_metadata=shown, account_uid=account_uid, account_metadata=account_metadata
     )
-
-
-def custom_metadata_of(device: Device) -> CustomMetadata:
-    """Return the part of a device's metadata that events of access codes can show: texts and truth values."""
-    return {name: value for name, value in device.settings.metadata.items() if isinstance(value, str | bool)}
 
 
 def survey(tx: Transaction, scope: Scope, device_uid: bytes) -> Survey:
@@ -146,15 +136,16 @@ def apply(tx: Transaction, scope: Scope, device_uid: bytes, plan: Plan, pins: Pi
         NotFound, Conflict, Unprocessable: as `footing_of`; Conflict also while codes of an earlier time are removed.
     """
     footing, before = footing_of(tx, scope, device_uid), store.find_lock(tx, scope, device_uid)
-    if before is not None and before.reported_at > plan.report.reported_at:
+    at = _time_of(tx, plan.report, before)
+    if before is not None and before.reported_at > at:
         return Late(before.reported_at)
     if plan.version != (before.version if before else 0):
         return Postponed(comparison_is_stale=True)
     # A complete report overtakes what is under way; of two partial ones each has its own to say, one after the other.
     if _work_under_way(tx, scope, device_uid) and not plan.report.complete:
         return Postponed(comparison_is_stale=False)
-    _take(tx, scope, device_uid, plan.report, before)
-    apply_steps(tx, scope, footing, plan.steps, pins, plan.report.reported_at)
+    _take(tx, scope, device_uid, plan.report, before, at)
+    apply_steps(tx, scope, footing, plan.steps, pins, at)
     return Counts().plus(plan.steps)
 
 
@@ -178,23 +169,34 @@ def begin(tx: Transaction, scope: Scope, device_uid: bytes, plan: Plan, job_uid:
     """
     footing_of(tx, scope, device_uid)
     before = store.find_lock(tx, scope, device_uid)
-    if before is not None and before.reported_at > plan.report.reported_at:
+    at = _time_of(tx, plan.report, before)
+    if before is not None and before.reported_at > at:
         return Late(before.reported_at)
     # Jobs of one kind are done in the order of their uids, which must be that in which the reports were taken.
     if any(job.uid > job_uid for job in _work_under_way(tx, scope, device_uid)):
         return Postponed(comparison_is_stale=True)
-    lock = _take(tx, scope, device_uid, plan.report, before)
+    lock = _take(tx, scope, device_uid, plan.report, before, at)
     order = Order(
-        device_uid=as_hex(device_uid), complete=plan.report.complete, reported_at=plan.report.reported_at,
+        device_uid=as_hex(device_uid), complete=plan.report.complete, reported_at=at,
         codes=len(plan.report.codes), refused=len(plan.report.refused), version=lock.version,
     )  # fmt: skip
     return jobs.start(tx, scope, REPORT_JOB, msgspec.to_builtins(order), total=len(plan.steps), uid=job_uid)
 
 
-def _take(tx: Transaction, scope: Scope, device_uid: bytes, report: CodeReport, before: Lock | None) -> Lock:
+def _time_of(tx: Transaction, report: CodeReport, before: Lock | None) -> int:
+    """Return the time of a report; one that has none of its own is the latest, whatever the lock's clock said before.
+
+    Only here is it known behind which reports it comes.
+    """
+    if report.reported_at is not None:
+        return report.reported_at
+    return tx.now if before is None else max(tx.now, before.reported_at)
+
+
+def _take(tx: Transaction, scope: Scope, device_uid: bytes, report: CodeReport, before: Lock | None, at: int) -> Lock:
     version = before.version + 1 if before else 1
     complete_version = version if report.complete else before.complete_version if before else 0
-    lock = Lock(reported_at=report.reported_at, version=version, complete_version=complete_version)
+    lock = Lock(reported_at=at, version=version, complete_version=complete_version)
     store.save_lock(tx, scope, device_uid, lock)
     return lock
 
@@ -205,8 +207,8 @@ def _work_under_way(tx: Transaction, scope: Scope, device_uid: bytes) -> list[Jo
     Raises:
         Conflict: when codes that it held before it was enrolled anew are still being removed.
     """
-    kinds, uid = (REPORT_JOB, REMOVAL_JOB), as_hex(device_uid)
-    unfinished, _ = jobs.list_jobs(tx, scope, kinds, ("queued", "running"), b"", jobs.MOST_UNFINISHED)
+    uid = as_hex(device_uid)
+    unfinished = jobs.unfinished(tx, scope, (REPORT_JOB, REMOVAL_JOB))
     found = [job for job in unfinished if job.parameters["deviceUid"] == uid]
     if any(job.kind == REMOVAL_JOB for job in found):
         raise Conflict("The codes that the lock held before are still being removed; report again in a minute.")

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 import msgspec
 
 from heliograph import publish
-from heliograph.access_codes import actions, events, managed_events, store
+from heliograph.access_codes import events, managed_events, store
 from heliograph.access_codes.actions import MOST_AT_ONCE, REMOVAL_JOB
 from heliograph.access_codes.applying import occurrence
-from heliograph.access_codes.model import AccessCode, CodeFilter, Footing
+from heliograph.access_codes.model import AccessCode, Footing
 from heliograph.connected_accounts.model import CustomMetadata
-from heliograph.devices.model import Device
 from heliograph.ids import as_hex
 from heliograph.jobs import actions as jobs
 from heliograph.jobs.model import Advance, Chunk, JobContext, JobKind
@@ -33,26 +32,25 @@ class _Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     account_metadata: CustomMetadata
 
 
-def forget_codes(tx: Transaction, scope: Scope, device: Device) -> None:
-    """Remove the codes of a lock that is about to lose its account or to leave; a job does many of them.
+def forget_codes(tx: Transaction, scope: Scope, footing: Footing) -> None:
+    """Remove the codes of a lock that loses its account or leaves; a job does many of them.
 
-    It must be called before that, for the events say where the codes were.
+    The events say where the codes were before that.
     """
-    footing = actions.footing_if_any(tx, scope, device)
-    if footing is None:
-        return
     if forget_some(tx, scope, footing, MOST_AT_ONCE) == MOST_AT_ONCE:
         order = _Order(
             device_uid=as_hex(footing.device_uid), device_metadata=footing.device_metadata,
             account_uid=as_hex(footing.account_uid), account_metadata=footing.account_metadata,
         )  # fmt: skip
-        jobs.start(tx, as_system(tx, scope.tenant_id), REMOVAL_JOB, msgspec.to_builtins(order))
+        parameters = msgspec.to_builtins(order)
+        # The platform's own work: a lock must be able to leave however much else there is to do.
+        jobs.start(tx, as_system(tx, scope.tenant_id), REMOVAL_JOB, parameters, limited=False)
 
 
 def forget_some(tx: Transaction, scope: Scope, footing: Footing, limit: int) -> int:
     """Remove at most `limit` codes of a lock, each with its event, and end its reports; return how many."""
     _end_reports(tx, scope, footing.device_uid)
-    codes = store.list_codes(tx, scope, CodeFilter(device_uids=(footing.device_uid,)), b"", limit)
+    codes = store.some_codes_on(tx, scope, footing.device_uid, limit)
     store.delete_codes(tx, scope, [code.uid for code in codes])
     publish.record_all(tx, scope, [_gone(scope, footing, code) for code in codes])
     return len(codes)
@@ -109,6 +107,10 @@ def _chunks(context: JobContext) -> Iterator[Chunk]:
 
 
 FORGETTING = JobKind(
-    name=REMOVAL_JOB, read="read access_code.tenant", change="delete access_code.tenant", open=_chunks
-)  # fmt: skip
+    name=REMOVAL_JOB,
+    read="read access_code.tenant",
+    change="delete access_code.tenant",
+    open=_chunks,
+    cancellable=False,
+)
 """The job that goes on where `forget_codes` stopped."""

@@ -48,8 +48,8 @@ class GivenCode(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbi
     type: CodeType | None = None
     starts_at: str | None = None
     ends_at: str | None = None
-    cannot_be_managed: bool = False
-    cannot_delete: bool = False
+    cannot_be_managed: bool | None = None
+    cannot_delete: bool | None = None
 
     def __repr__(self) -> str:
         return "GivenCode(...)"
@@ -69,8 +69,8 @@ class ReportedCode(msgspec.Struct, frozen=True, kw_only=True):
     type: CodeType | None = None
     starts_at: int | None = None
     ends_at: int | None = None
-    cannot_be_managed: bool = False
-    cannot_delete: bool = False
+    cannot_be_managed: bool | None = None
+    cannot_delete: bool | None = None
 
     def __post_init__(self) -> None:
         if self.external_id is None and self.pin_index is None:
@@ -82,11 +82,12 @@ class ReportedCode(msgspec.Struct, frozen=True, kw_only=True):
 class CodeReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a lock holds: all of it, or some of it. No id and no PIN is there twice.
 
+    `reported_at` is the lock's time, microseconds UTC, and None when that of the platform counts.
     `refused` has a fault for every code that was left out, because nothing tells it from others.
     """
 
     complete: bool
-    reported_at: int
+    reported_at: int | None
     codes: tuple[ReportedCode, ...]
     refused: tuple[Fault, ...] = ()
 
@@ -160,12 +161,12 @@ class Footing(msgspec.Struct, frozen=True, kw_only=True):
     account_metadata: CustomMetadata
 
 
-def report_time(reported_at: int | None, now: int) -> int:
-    """Return the time of a report: the lock's own, unless there is none or its clock is far ahead."""
-    return now if reported_at is None or reported_at > now + FURTHEST_AHEAD else reported_at
+def report_time(reported_at: int | None, now: int) -> int | None:
+    """Return the lock's own time of a report, or None when it has none or its clock is far ahead."""
+    return None if reported_at is None or reported_at > now + FURTHEST_AHEAD else reported_at
 
 
-def read_report(complete: bool, reported_at: int, given: Sequence[GivenCode], index: PinIndex) -> CodeReport:
+def read_report(complete: bool, reported_at: int | None, given: Sequence[GivenCode], index: PinIndex) -> CodeReport:
     """Read the codes of a report; one with neither id nor PIN is left out and named in `refused`.
 
     Raises:
@@ -244,8 +245,8 @@ def found(
         pin_index=code.pin_index,
         starts_at=code.starts_at,
         ends_at=code.ends_at,
-        cannot_be_managed=code.cannot_be_managed,
-        cannot_delete=code.cannot_delete,
+        cannot_be_managed=bool(code.cannot_be_managed),
+        cannot_delete=bool(code.cannot_delete),
         found_at=found_at,
         created_at=now,
         updated_at=now,

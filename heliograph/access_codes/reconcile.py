@@ -117,9 +117,9 @@ def news(known: AccessCode, reported: ReportedCode) -> tuple[Property, ...]:
             found.append("starts_at")
         if reported.ends_at != known.ends_at:
             found.append("ends_at")
-    if reported.cannot_be_managed != known.cannot_be_managed:
+    if reported.cannot_be_managed is not None and reported.cannot_be_managed != known.cannot_be_managed:
         found.append("cannot_be_managed")
-    if reported.cannot_delete != known.cannot_delete:
+    if reported.cannot_delete is not None and reported.cannot_delete != known.cannot_delete:
         found.append("cannot_delete")
     return tuple(found)
 

@@ -53,8 +53,8 @@ class _KeptCode(msgspec.Struct, frozen=True, array_like=True):
     type: CodeType | None
     starts_at: int | None
     ends_at: int | None
-    cannot_be_managed: bool
-    cannot_delete: bool
+    cannot_be_managed: bool | None
+    cannot_delete: bool | None
 
     def __repr__(self) -> str:
         return "_KeptCode(...)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -10,9 +10,9 @@ import msgspec
 from heliograph.access_codes.model import AccessCode, CodeFilter, Lock
 from heliograph.devices.model import Condition, fold
 from heliograph.storage.engine import Row, Table, Transaction
+from heliograph.storage.statements import batches, begins_with, placeholders
 from heliograph.tenancy.model import Scope
 
-UIDS_AT_ONCE = 200
 _CODES = Table(
     "access_code",
     {
@@ -28,7 +28,6 @@ _CODE = (
     " cannot_be_managed, cannot_delete, external_modification_allowed, errors, warnings, found_at, created_at,"
     " updated_at, version from access_code where tenant_id = :tenant_id"
 )
-_LAST_CHARACTER = "\U0010ffff"
 
 _encode = msgspec.json.Encoder().encode
 _conditions = msgspec.json.Decoder(tuple[Condition, ...]).decode
@@ -56,8 +55,8 @@ def update_code(tx: Transaction, scope: Scope, code: AccessCode) -> None:
 
 def delete_codes(tx: Transaction, scope: Scope, uids: Sequence[bytes]) -> None:
     """Remove codes."""
-    for start in range(0, len(uids), UIDS_AT_ONCE):
-        names, values = _listed("uid", uids[start : start + UIDS_AT_ONCE])
+    for batch in batches(uids):
+        names, values = placeholders("uid", batch)
         tx.run(
             f"delete from access_code where tenant_id = :tenant_id and uid in ({names})",
             tenant_id=scope.tenant_id, **values,
@@ -76,6 +75,12 @@ def codes_on(tx: Transaction, scope: Scope, device_uid: bytes) -> list[AccessCod
     return [_code(row) for row in tx.all(sql, tenant_id=scope.tenant_id, device_uid=device_uid)]
 
 
+def some_codes_on(tx: Transaction, scope: Scope, device_uid: bytes, limit: int) -> list[AccessCode]:
+    """Read the first codes of one lock, however many it has."""
+    sql = f"{_CODE} and device_uid = :device_uid order by uid limit :limit"
+    return [_code(row) for row in tx.all(sql, tenant_id=scope.tenant_id, device_uid=device_uid, limit=limit)]
+
+
 def list_codes(tx: Transaction, scope: Scope, wanted: CodeFilter, after: bytes, limit: int) -> list[AccessCode]:
     """Read the codes that pass every filter, in the order of their uids."""
     conditions, values = _conditions_of(wanted)
@@ -90,24 +95,23 @@ def _conditions_of(wanted: CodeFilter) -> tuple[str, dict[str, Any]]:
     """Return the filters as SQL, each beginning with `and`, and the values that they name."""
     conditions = ""
     values: dict[str, Any] = {}
-    for column, several in (("device_uid", wanted.device_uids), ("status", wanted.statuses)):
-        if several:
-            names, named = _listed(column, several)
-            conditions += f" and {column} in ({names})"
-            values |= named
+    if wanted.device_uids:
+        # By itself SQLite would go through the whole tenant in the order of the list.
+        names, values = placeholders("device", wanted.device_uids)
+        on_devices = f"select uid from access_code where tenant_id = :tenant_id and device_uid in ({names})"
+        conditions += f" and uid in ({on_devices} and uid > :after)"
+    if wanted.statuses:
+        names, more = placeholders("status", wanted.statuses)
+        conditions += f" and status in ({names})"
+        values |= more
     if wanted.managed is not None:
         conditions += " and managed = :managed"
         values["managed"] = int(wanted.managed)
     if wanted.name_prefix:
-        conditions += " and name_key >= :prefix and name_key < :prefix_end"
-        values |= {"prefix": wanted.name_prefix, "prefix_end": wanted.name_prefix + _LAST_CHARACTER}
+        condition, more = begins_with("access_code", "name_key", wanted.name_prefix)
+        conditions += f" and {condition}"
+        values |= more
     return conditions, values
-
-
-def _listed(prefix: str, wanted: Collection[Any]) -> tuple[str, dict[str, Any]]:
-    """Return numbered names as a list of parameters, and the values under them."""
-    values = {f"{prefix}{number}": value for number, value in enumerate(wanted)}
-    return ", ".join(f":{name}" for name in values), values
 
 
 def _row(scope: Scope, code: AccessCode) -> Row:

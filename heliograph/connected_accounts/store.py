@@ -9,13 +9,13 @@ import msgspec
 from heliograph.connected_accounts.model import AccountFilter, ConnectedAccount, CustomMetadata
 from heliograph.devices.model import Condition, fold
 from heliograph.storage.engine import Row, Transaction
+from heliograph.storage.statements import begins_with, placeholders
 from heliograph.tenancy.model import Scope
 
 _ACCOUNT = (
     "select uid, name, provider, state, custom_metadata, errors, warnings, created_at, updated_at, version"
     " from connected_account"
 )
-_LAST_CHARACTER = "\U0010ffff"
 
 _encode = msgspec.json.Encoder().encode
 _conditions = msgspec.json.Decoder(tuple[Condition, ...]).decode
@@ -70,14 +70,19 @@ def _conditions_of(wanted: AccountFilter) -> tuple[str, dict[str, Any]]:
     """Return the filters as SQL, each beginning with `and`, and the values that they name."""
     conditions = ""
     values: dict[str, Any] = {}
-    for column, several in (("state", wanted.states), ("provider", wanted.providers)):
-        if several:
-            named = {f"{column}{n}": value for n, value in enumerate(several)}
-            conditions += f" and {column} in ({', '.join(':' + name for name in named)})"
-            values |= named
+    if wanted.states:
+        # By itself SQLite would go through the whole tenant in the order of the list.
+        names, values = placeholders("state", wanted.states)
+        in_state = f"select uid from connected_account where tenant_id = :tenant_id and state in ({names})"
+        conditions += f" and uid in ({in_state} and uid > :after)"
+    if wanted.providers:
+        names, more = placeholders("provider", wanted.providers)
+        conditions += f" and provider in ({names})"
+        values |= more
     if wanted.name_prefix:
-        conditions += " and name_key >= :prefix and name_key < :prefix_end"
-        values |= {"prefix": wanted.name_prefix, "prefix_end": wanted.name_prefix + _LAST_CHARACTER}
+        condition, more = begins_with("connected_account", "name_key", wanted.name_prefix)
+        conditions += f" and {condition}"
+        values |= more
     return conditions, values
 
 

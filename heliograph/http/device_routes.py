@@ -40,8 +40,12 @@ DEVICES = (
     ),
     Route(
         method="PATCH", path="/v1/devices/{uid}", handler=devices.update_device, permission=devices.UPDATE,
-        tag="devices", summary="Change a device", query=TenantQuery, body=devices.DevicePatch,
-        answers={200: devices.DeviceBody}, headers=("If-Match",), example=Example(body={"name": "Lobby, right"}),
+        tag="devices", summary="Change a device",
+        description=(
+            "To take away or replace its connected account also needs the permission `delete access_code.tenant`."
+        ),
+        query=TenantQuery, body=devices.DevicePatch, answers={200: devices.DeviceBody}, headers=("If-Match",),
+        example=Example(body={"name": "Lobby, right"}),
     ),
     Route(
         method="DELETE", path="/v1/devices/{uid}", handler=devices.delete_device, permission=devices.DELETE,

@@ -38,16 +38,18 @@ from heliograph.http.lists import (
 from heliograph.http.messages import Request, Response, json_response
 from heliograph.http.services import change
 from heliograph.http.tenants import Name
-from heliograph.ids import as_hex, as_optional_hex, parse_uid
+from heliograph.ids import Uid, as_hex, as_optional_hex, parse_uid
 from heliograph.provisioning import actions as provisioning
 from heliograph.provisioning import releasing
 from heliograph.provisioning.recipes import Demands, missing_demands
 from heliograph.storage.engine import Transaction
+from heliograph.tenancy.access import require
 from heliograph.tenancy.model import Scope
 from heliograph.times import print_optional_time, print_time
 
 CREATE, READ = "create device.tenant", "read device.tenant"
 UPDATE, DELETE = "update device.tenant", "delete device.tenant"
+DELETE_CODES = "delete access_code.tenant"
 
 _encode = msgspec.json.Encoder().encode
 
@@ -314,9 +316,17 @@ async def update_device(request: Request) -> Response:
     scope = await _scope(request, UPDATE)
     uid, version = path_uid(request), wanted_version(request)
     given = request.json(DevicePatch)
-    step = partial(releasing.update, scope=scope, uid=uid, version=version, patch=_patch(given))
+    patch = _patch(given)
+
+    def act(tx: Transaction) -> Device:
+        before, after = actions.get(tx, scope, uid).settings.connected_account_uid, patch.connected_account_uid
+        # A lock without its account has no codes either: changing devices alone is not the right to remove them.
+        if before is not None and after is not UNSET and after != before:
+            require(tx, request.caller, DELETE_CODES, Uid(bytes.fromhex(scope.tenant_uid)))
+        return releasing.update(tx, scope, uid, version, patch)
+
     with tags_as_sent(given.tag_uids):
-        return _response(scope, await request.services.write(step, [scope.tenant_id]))
+        return _response(scope, await request.services.write(act, [scope.tenant_id]))
 
 
 async def delete_device(request: Request) -> Response:

@@ -82,6 +82,11 @@ def list_jobs(
     return jobs[:limit], jobs[limit - 1].uid if len(jobs) > limit else None
 
 
+def unfinished(tx: Transaction, scope: Scope, kinds: Sequence[str]) -> list[Job]:
+    """Return all jobs of these kinds that wait or run; those that are not limited may be many."""
+    return store.unfinished(tx, scope, kinds)
+
+
 def cancel(tx: Transaction, scope: Scope, uid: bytes) -> Job:
     """End a job that waits, and ask for the end of one that runs: it ends before its next chunk.
 

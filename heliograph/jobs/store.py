@@ -78,6 +78,13 @@ def list_jobs(
     return [_job(row) for row in tx.all(sql, tenant_id=scope.tenant_id, after=after, limit=limit, **values)]
 
 
+def unfinished(tx: Transaction, scope: Scope, kinds: Sequence[str]) -> list[Job]:
+    """Read all jobs of these kinds that wait or run, in no particular order."""
+    names, values = placeholders("kind", kinds)
+    sql = f"{_JOB} and kind in ({names}) and state in ('queued', 'running')"
+    return [_job(row) for row in tx.all(sql, tenant_id=scope.tenant_id, **values)]
+
+
 def count_unfinished(tx: Transaction, scope: Scope, limit: int) -> int:
     """Count the tenant's jobs that wait or run, up to a limit."""
     row = tx.one(

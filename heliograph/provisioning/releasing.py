@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from itertools import count
 
 import msgspec
+from msgspec import UNSET
 
 from heliograph.access_codes import forgetting
-from heliograph.access_codes.actions import custom_metadata_of
-from heliograph.access_codes.model import Footing
+from heliograph.access_codes.actions import footing_on
 from heliograph.connected_accounts import actions as connected_accounts
 from heliograph.connected_accounts.model import CustomMetadata
 from heliograph.devices import actions as devices
@@ -33,12 +33,17 @@ AT_ONCE = 50
 def update(tx: Transaction, scope: Scope, uid: bytes, version: int | None, patch: devices.SettingsPatch) -> Device:
     """Change settings of an enrolled device; one that loses its connected account loses its access codes.
 
+    Given another account it keeps them, unless its own was deleted, whose codes go.
+
     Raises:
         NotFound, PreconditionFailed: as for every change of a resource.
         Conflict, Invalid: see `devices.actions.update`.
     """
-    if patch.connected_account_uid is None:
-        forgetting.forget_codes(tx, scope, devices.get(tx, scope, uid))
+    if patch.connected_account_uid is not UNSET:
+        device = devices.get(tx, scope, uid)
+        account = device.settings.connected_account_uid
+        if patch.connected_account_uid is None or (account and connected_accounts.find(tx, scope, account) is None):
+            _forget_codes(tx, scope, device)
     return devices.update(tx, scope, uid, version, patch)
 
 
@@ -48,7 +53,7 @@ def deprovision(tx: Transaction, scope: Scope, uid: bytes, version: int | None) 
     Raises:
         NotFound, PreconditionFailed: as for every change of a resource.
     """
-    forgetting.forget_codes(tx, scope, devices.get(tx, scope, uid))
+    _forget_codes(tx, scope, devices.get(tx, scope, uid))
     device = devices.deprovision(tx, scope, uid, version)
     _finish_recipe(tx, scope, device)
     return device
@@ -61,7 +66,7 @@ def delete(tx: Transaction, scope: Scope, uid: bytes, version: int | None) -> No
         NotFound, PreconditionFailed: as for every change of a resource.
     """
     device = devices.get(tx, scope, uid)
-    forgetting.forget_codes(tx, scope, device)
+    _forget_codes(tx, scope, device)
     forgetting.forget_lock(tx, scope, uid)
     devices.delete(tx, scope, uid, version)
     _finish_recipe(tx, scope, device)
@@ -75,10 +80,29 @@ def move(tx: Transaction, scope: Scope, to: Scope, uid: bytes, version: int | No
         Conflict: when it is not enrolled, or the organizations do not belong to one company.
     """
     before = devices.get(tx, scope, uid)
-    forgetting.forget_codes(tx, scope, before)
+    _forget_codes(tx, scope, before)
     moved = devices.move(tx, scope, to, uid, version)
     _finish_recipe(tx, scope, before)
     return moved
+
+
+def _forget_codes(tx: Transaction, scope: Scope, device: Device) -> None:
+    """Remove the codes of a device that still has its account, even one that was deleted but not yet taken from it."""
+    uid = device.settings.connected_account_uid
+    if uid is None:
+        return
+    account = connected_accounts.find(tx, scope, uid)
+    metadata = _metadata_left(tx, scope, uid) if account is None else account.custom_metadata
+    forgetting.forget_codes(tx, scope, footing_on(device, uid, metadata))
+
+
+def _metadata_left(tx: Transaction, scope: Scope, uid: bytes) -> CustomMetadata:
+    """Return the custom metadata of a deleted account, which the job has that takes it from its devices."""
+    for job in jobs.unfinished(tx, scope, (DETACHING.name,)):
+        if job.parameters["uid"] == as_hex(uid):
+            metadata: CustomMetadata = job.parameters.get("customMetadata", {})
+            return metadata
+    return {}
 
 
 def _finish_recipe(tx: Transaction, scope: Scope, device: Device) -> None:
@@ -148,11 +172,7 @@ def _detach_account(tx: Transaction, scope: Scope, uid: bytes, metadata: CustomM
     emptied = 0
     left = limit
     for device in found:
-        footing = Footing(
-            device_uid=device.uid, device_metadata=custom_metadata_of(device), account_uid=uid,
-            account_metadata=metadata,
-        )  # fmt: skip
-        left -= forgetting.forget_some(tx, scope, footing, left)
+        left -= forgetting.forget_some(tx, scope, footing_on(device, uid, metadata), left)
         if not left:
             break
         emptied += 1

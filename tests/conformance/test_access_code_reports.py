@@ -122,6 +122,7 @@ def test_same_report_again_changes_and_tells_nothing(smith: Locksmith) -> None:
         ({"startsAt": NOON, "endsAt": ONE}, "type", "time_bound"),
         ({"code": "1234"}, "pin", "1234"),
         ({"cannotDelete": True}, "cannot_delete", True),
+        ({"cannotBeManaged": True}, "cannot_be_managed", True),
     ],
 )
 def test_changed_unmanaged_code_is_the_same_code_and_no_event(
@@ -136,6 +137,22 @@ def test_changed_unmanaged_code_is_the_same_code_and_no_event(
     assert (smith.pin_of(after) if field == "pin" else getattr(after, field)) == expected
     assert smith.types() == ["unmanaged.created"]
     assert smith.report(lock, CLEANING | change) == Counts()
+
+
+def test_what_cannot_be_done_with_a_code_stays_until_the_lock_says_otherwise(smith: Locksmith) -> None:
+    lock = smith.lock()
+    cannot = {"cannotBeManaged": True, "cannotDelete": True}
+    smith.report(lock, CLEANING | cannot)
+    assert smith.report(lock, CLEANING) == Counts()
+    assert smith.report(lock, CLEANING | dict.fromkeys(cannot)) == Counts()
+    (code,) = smith.codes(lock)
+    assert (code.cannot_be_managed, code.cannot_delete) == (True, True)
+    smith.report(lock, *several(150), CLEANING, complete=False)
+    smith.runner().run_pending()
+    assert code in smith.codes(lock)
+    assert smith.report(lock, CLEANING | dict.fromkeys(cannot, False), complete=False) == Counts(changed=1)
+    (code,) = (one for one in smith.codes(lock) if one.external_id == "17")
+    assert (code.cannot_be_managed, code.cannot_delete) == (False, False)
 
 
 def test_code_without_an_id_is_another_code_when_its_pin_changes(smith: Locksmith) -> None:
@@ -176,6 +193,26 @@ def test_late_report_has_no_effect(smith: Locksmith) -> None:
     assert smith.report(lock, *several(200), at=latest - 1) == Late(latest)
     assert (smith.names(lock), smith.told()) == (["17"], told)
     assert smith.report(lock, CLEANING, GUEST, at=latest) == Counts(discovered=1)
+
+
+@pytest.mark.parametrize("size", [3, 150])
+def test_report_without_a_time_of_its_own_is_never_late(smith: Locksmith, size: int) -> None:
+    lock = smith.lock()
+    ahead = smith.time.wall + 60 * SECOND
+    smith.report(lock, CLEANING, at=ahead)
+    report = msgspec.structs.replace(smith.read(lock, *several(size)), reported_at=None)
+    plan = smith.plan(lock, report)
+    if plan.is_long:
+        begun(smith.begin(lock, plan))
+        smith.runner().run_pending()
+    else:
+        assert smith.apply(lock, plan) == Counts(discovered=size, vanished=1)
+    assert smith.names(lock) == [f"id-{n:06}" for n in range(size)]
+    assert {one["occurred_at"] for one in smith.told()} == {print_milliseconds(ahead)}
+    smith.time.wall = ahead + SECOND
+    untimed = msgspec.structs.replace(smith.read(lock, CLEANING, complete=False), reported_at=None)
+    assert smith.apply(lock, smith.plan(lock, untimed)) == Counts(discovered=1)
+    assert smith.told()[-1]["occurred_at"] == print_milliseconds(ahead + SECOND)
 
 
 # -- managed codes --------------------------------------------------------------------------------------------------
@@ -259,6 +296,11 @@ def an_orphaned(smith: Locksmith, lock: Device) -> None:
     smith.fleet.write(releasing.update, smith.here, lock.uid, None, SettingsPatch(connected_account_uid=None))
 
 
+def a_handed_over(smith: Locksmith, lock: Device) -> None:
+    patch = SettingsPatch(connected_account_uid=smith.an_account(region="south").uid)
+    smith.fleet.write(releasing.update, smith.here, lock.uid, None, patch)
+
+
 def a_cut_off(smith: Locksmith, lock: Device) -> None:
     del lock
     smith.fleet.write(releasing.delete_connected_account, smith.here, smith.account.uid, None)
@@ -288,6 +330,52 @@ def test_codes_of_a_lock_that_leaves_go_with_it(smith: Locksmith, end: Callable[
     assert {code.uid.hex() for code in smith.codes(other)} == kept
     kinds = ("access-code-report", "access-code-removal", "detach")
     assert smith.fleet.read(jobs.list_jobs, smith.here, kinds, ("failed",), b"", 10)[0] == []
+
+
+@pytest.mark.parametrize("then", [a_deprovisioned, a_deleted, a_moved, an_orphaned, a_handed_over])
+def test_codes_of_a_lock_go_that_leaves_while_its_account_is_being_deleted(
+    smith: Locksmith, then: Callable[..., None]
+) -> None:
+    smith.account = smith.an_account(region="north")
+    first, lock = smith.lock(), smith.lock(door="B2")
+    for one in (first, lock):
+        smith.report(one, *several(60))
+    before = len(smith.told())
+    a_cut_off(smith, lock)
+    assert len(smith.codes(lock)) == 60
+    then(smith, lock)
+    smith.runner().run_pending()
+    assert smith.codes(first) == smith.codes(lock) == []
+    assert smith.balance() == set()
+    told = smith.told()[before:]
+    assert {str(one["connected_account_custom_metadata"]) for one in told} == {"{'region': 'north'}"}
+
+
+def test_lock_that_is_given_another_account_keeps_its_codes(smith: Locksmith) -> None:
+    lock = smith.lock()
+    smith.report(lock, CLEANING)
+    a_handed_over(smith, lock)
+    assert smith.names(lock) == ["17"]
+    assert smith.report(lock, CLEANING) == Counts()
+
+
+def test_locks_leave_and_wait_for_their_codes_to_go_however_many_jobs_there_are(
+    smith: Locksmith, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = smith.lock(), smith.lock()
+    for lock in (one, other):
+        smith.report(lock, *several(150))
+    smith.runner().run_pending()
+    monkeypatch.setattr(jobs, "MOST_UNFINISHED", 1)
+    for lock in (one, other):
+        an_orphaned(smith, lock)
+    patch = SettingsPatch(connected_account_uid=smith.account.uid)
+    smith.fleet.write(releasing.update, smith.here, other.uid, None, patch)
+    with pytest.raises(Conflict, match="still being removed"):
+        smith.report(other, CLEANING)
+    smith.runner().run_pending()
+    assert smith.codes(one) == smith.codes(other) == []
+    assert smith.balance() == set()
 
 
 def test_report_waits_until_the_codes_of_an_earlier_time_are_gone(smith: Locksmith) -> None:

@@ -7,6 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from heliograph.access_codes import actions as access_codes
+from heliograph.access_codes import store as access_codes_store
+from heliograph.access_codes.model import AccessCode, CodeFilter
+from heliograph.connected_accounts import actions as accounts
+from heliograph.connected_accounts import store as accounts_store
+from heliograph.connected_accounts.model import AccountFilter, ConnectedAccount, State
 from heliograph.devices import actions as devices
 from heliograph.devices import store as devices_store
 from heliograph.devices.model import Device, DeviceFilter, Identity, Settings
@@ -33,8 +39,12 @@ if TYPE_CHECKING:
     Listing = Callable[[Transaction, Scope], Any]
 
 ROWS = 2_000
-TABLES = ("recipe", "recipe_tag", "device", "device_tag", "device_presence", "tag", "location", "policy")
+TABLES = (
+    "recipe", "recipe_tag", "device", "device_tag", "device_presence", "tag", "location", "policy", "access_code",
+    "connected_account",
+)  # fmt: skip
 TAG = bytes(15) + b"\x07"
+LOCK = bytes(15) + b"\x08"
 
 
 class Large(NamedTuple):
@@ -70,10 +80,37 @@ def _fill(tx: Transaction, scope: Scope, number: int) -> None:
     presence_store.put_standing(tx, scope, device.uid, Standing(last_seen_at=number, reported_at=number))
     recipe = Recipe(uid=new_uid(), status="Pending", identity=identity, settings=settings, **times)
     provisioning_store.insert_recipes(tx, scope, [recipe])
+    _fill_codes(tx, scope, number)
     for struct in STRUCTS.values():
         references_store.insert(tx, scope, struct(uid=new_uid(), name=f"Lobby {number:06}", created_at=number))
 
 
+def _fill_codes(tx: Transaction, scope: Scope, number: int) -> None:
+    times: dict[str, Any] = {"created_at": number, "updated_at": number}
+    state: State = "disconnected" if number % 1000 == 0 else "connected"
+    account = ConnectedAccount(uid=new_uid(), name=f"Lobby {number:06}", provider="acme", state=state, **times)
+    accounts_store.insert(tx, scope, account)
+    lock = LOCK if number % 1000 == 0 else bytes(15) + bytes([100 + number % 50])
+    code = AccessCode(
+        uid=new_uid(), device_uid=lock, managed=False, status="set", type="ongoing", name=account.name, **times
+    )
+    access_codes_store.insert_codes(tx, scope, [code])
+
+
+def _codes_to_remove(tx: Transaction, scope: Scope) -> tuple[list[AccessCode], None]:
+    return access_codes_store.some_codes_on(tx, scope, LOCK, 50), None
+
+
+CODE_FILTERS: list[tuple[str, dict[str, Any]]] = [
+    ("access_code_by_device", {"device_uids": (LOCK,)}),
+    ("access_code_by_device", {"device_uids": (LOCK, new_uid())}),
+    ("access_code_by_device", {"device_uids": (LOCK, new_uid()), "managed": False, "statuses": ("set", "unset")}),
+    ("access_code_by_name", {"name_prefix": "lobby 001234"}),
+]
+ACCOUNT_FILTERS: list[tuple[str, dict[str, Any]]] = [
+    ("connected_account_by_state", {"states": ("disconnected",)}),
+    ("connected_account_by_name", {"name_prefix": "lobby 001234"}),
+]
 RECIPE_FILTERS: dict[str, dict[str, Any]] = {
     "recipe_by_serial": {"serial_prefix": "sn-001234"},
     "recipe_by_mac": {"mac_prefix": "0F:77"},
@@ -130,8 +167,24 @@ def _goes_through_the_tenant(plan: list[str]) -> bool:
     return any(line.startswith("SCAN ") or "Seq Scan" in line or line.endswith(everything) for line in plan)
 
 
-@pytest.mark.parametrize("index", LISTINGS)
-def test_selective_filter_uses_its_index(large: Large, index: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = _plan(large, LISTINGS[index], monkeypatch)
+CASES: list[tuple[str, Listing]] = [
+    *LISTINGS.items(),
+    *(
+        (index, partial(access_codes.list_codes, wanted=CodeFilter(**wanted), after=bytes(16), limit=50))
+        for index, wanted in CODE_FILTERS
+    ),
+    *(
+        (index, partial(accounts.list_accounts, wanted=AccountFilter(**wanted), after=bytes(16), limit=50))
+        for index, wanted in ACCOUNT_FILTERS
+    ),
+    ("access_code_by_device", _codes_to_remove),
+]
+
+
+@pytest.mark.parametrize(("index", "listing"), CASES)
+def test_selective_filter_uses_its_index(
+    large: Large, index: str, listing: Listing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = _plan(large, listing, monkeypatch)
     assert any(f" {index}" in line for line in plan), plan
     assert not _goes_through_the_tenant(plan), plan

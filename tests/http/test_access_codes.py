@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from heliograph.ids import new_uid
+from heliograph.jobs import actions as jobs
+from heliograph.tenancy.access import as_system
+from heliograph.times import print_time
 from tests.conftest import StoreUrl
 from tests.http.inprocess import Api, settings_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from heliograph.jobs.model import Job
+    from heliograph.storage.engine import Transaction
     from tests.http.inprocess import Answer
 
 _NUMBERS = count(1)
@@ -196,6 +201,48 @@ def test_report_may_have_32_mebibytes_and_no_byte_more(house: House) -> None:
         sent = body + b" " * (size - len(body))
         target, headers = f"/v1/devices/{lock}/access-code-report", [("content-type", "application/json")]
         assert house.api.request("PUT", target, house.connector, sent, headers).status == status
+
+
+def test_removal_of_the_codes_of_a_lock_that_left_is_not_cancelled(house: House) -> None:
+    order = {"deviceUid": new_uid().hex(), "deviceMetadata": {}, "accountUid": house.account, "accountMetadata": {}}
+
+    def begin(tx: Transaction) -> Job:
+        row = tx.one("select id from tenant where uid = :uid", uid=bytes.fromhex(house.uid))
+        assert row is not None
+        return jobs.start(tx, as_system(tx, row[0]), "access-code-removal", order)
+
+    uid = house.api.run(begin).uid.hex()
+    answer = house.api.post(f"/v1/jobs/{uid}/cancel", house.key, None)
+    assert (answer.status, "cannot be cancelled" in answer.json()["detail"]) == (409, True)
+
+
+def test_report_without_a_time_counts_though_the_lock_s_clock_was_ahead(house: House) -> None:
+    lock = house.lock()
+    ahead = print_time(time.time_ns() // 1000 + 120_000_000)
+    house.report(lock, {"externalId": "1"}, reportedAt=ahead)
+    for more in ({}, {"reportedAt": "2200-01-01T00:00:00Z"}):
+        answer = house.send(lock, {"complete": True, "codes": [{"externalId": "2"}], **more})
+        assert (answer.status, answer.json()["applied"]) == (200, True)
+    assert [code["externalId"] for code in house.codes()] == ["2"]
+
+
+def test_only_who_may_remove_codes_takes_a_lock_from_its_account(house: House) -> None:
+    lock, bare = house.lock(), house.lock(connectedAccountUid=None)
+    house.report(lock, {"externalId": "1"})
+    other = house.api.made("/v1/connected-accounts", {"name": "Villa", "provider": "august"}, house.key)["uid"]
+
+    def patched(device: str, account: str | None, key: str) -> Answer:
+        return house.api.send("PATCH", f"/v1/devices/{device}", key, {"connectedAccountUid": account})
+
+    for account in (None, other):
+        refused = patched(lock, account, house.connector)
+        assert refused.status == 403
+        assert "delete access_code.tenant" in refused.json()["detail"]
+    assert len(house.codes()) == 1
+    for device, account in ((lock, house.account), (bare, None), (bare, other)):
+        assert patched(device, account, house.connector).status == 200
+    assert [patched(lock, account, house.key).status for account in (other, None)] == [200, 200]
+    assert house.codes() == []
 
 
 # -- reading --------------------------------------------------------------------------------------------------------

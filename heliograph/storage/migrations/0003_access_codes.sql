@@ -61,7 +61,9 @@ create table access_code (
     primary key (tenant_id, uid)
 );
 
-create index access_code_by_device on access_code (tenant_id, device_uid, managed, uid);
+create index access_code_by_device on access_code (tenant_id, device_uid, uid);
+
+create index access_code_by_name on access_code (tenant_id, name_key, uid);
 
 create index access_code_by_external_id on access_code (tenant_id, device_uid, external_id);
 
