@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 ROWS = 2_000
 TABLES = ("recipe", "recipe_tag", "device", "device_tag", "device_presence", "tag", "location", "policy")
 TAG = bytes(15) + b"\x07"
+DIGEST = bytes(31) + b"\x07"
 
 
 class Large(NamedTuple):
@@ -68,7 +69,10 @@ def _fill(tx: Transaction, scope: Scope, number: int) -> None:
     device = Device(uid=new_uid(), state="enrolled", identity=identity, settings=settings, **times)
     devices_store.insert_device(tx, scope, device)
     presence_store.put_standing(tx, scope, device.uid, Standing(last_seen_at=number, reported_at=number))
-    recipe = Recipe(uid=new_uid(), status="Pending", identity=identity, settings=settings, **times)
+    digest = DIGEST if number == 1234 else None
+    recipe = Recipe(
+        uid=new_uid(), status="Pending", identity=identity, settings=settings, row_digest=digest, **times
+    )  # fmt: skip
     provisioning_store.insert_recipes(tx, scope, [recipe])
     for struct in STRUCTS.values():
         references_store.insert(tx, scope, struct(uid=new_uid(), name=f"Lobby {number:06}", created_at=number))
@@ -86,7 +90,14 @@ DEVICE_FILTERS: dict[str, dict[str, Any]] = {
     "device_by_name": {"name_prefix": "lobby 001234"},
     "device_tag_by_tag": {"tag_uids": (TAG, new_uid())},
 }
+
+
+def _made_of_rows(tx: Transaction, scope: Scope) -> tuple[list[Recipe], None]:
+    return provisioning_store.recipes_of_rows(tx, scope, [DIGEST, *(new_uid() for _ in range(20))]), None
+
+
 LISTINGS: dict[str, Listing] = {
+    "recipe_by_row": _made_of_rows,
     **{
         index: partial(provisioning.list_recipes, wanted=RecipeFilter(**wanted), after=bytes(16), limit=50)
         for index, wanted in RECIPE_FILTERS.items()
