@@ -222,7 +222,7 @@ class HttpTransport:
                 self._connection.request(call.method, target, call.body, headers)
             except ConnectionError:
                 # A server that refuses a file need not read it to its end; its answer says why.
-                if call.body is None or isinstance(call.body, bytes):
+                if call.body is None or isinstance(call.body, bytes) or self._connection.sock is None:
                     raise
             response = self._connection.getresponse()
             retry_after = response.getheader("retry-after") or ""

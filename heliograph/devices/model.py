@@ -256,7 +256,7 @@ def _no_mac(text: str, pointer: str) -> Fault:
     if re.sub(r"[^0-9a-fA-F]", "", text).upper() in _UNASSIGNED_MACS and _MAC_NOTATIONS.fullmatch(text.strip()):
         words = f"{text[:40]!r} belongs to no device: leave the MAC address empty where there is none."
         return Fault(pointer, "mac-address", words)
-    words = f"{text[:40]!r} is not the MAC address of a device: it has 12 hexadecimal digits."
+    words = f"{text[:40]!r} is no MAC address: one has 12 hexadecimal digits."
     return Fault(pointer, "mac-address", words)
 
 

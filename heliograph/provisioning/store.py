@@ -117,16 +117,16 @@ def find_recipes(tx: Transaction, scope: Scope, uids: Sequence[bytes]) -> list[R
 
 
 def recipes_of_rows(tx: Transaction, scope: Scope, digests: Collection[bytes]) -> list[Recipe]:
-    """Read the recipes that were made of rows with faults, known by the digests of the rows."""
+    """Read the recipes that were made of rows with faults, known by the digests of the rows; oldest first."""
     found: list[Recipe] = []
     for batch in batches(digests):
         names, named = placeholders("d", batch)
+        # Were an order asked for here, SQLite would walk through all recipes in that order.
         rows = tx.all(
-            f"{_RECIPE} where tenant_id = :tenant_id and row_digest in ({names}) order by uid",
-            tenant_id=scope.tenant_id, **named,
-        )  # fmt: skip
+            f"{_RECIPE} where tenant_id = :tenant_id and row_digest in ({names})", tenant_id=scope.tenant_id, **named
+        )
         found += _recipes(tx, scope, rows)
-    return found
+    return sorted(found, key=lambda recipe: recipe.uid)
 
 
 def list_recipes(tx: Transaction, scope: Scope, wanted: RecipeFilter, after: bytes, limit: int) -> list[Recipe]:

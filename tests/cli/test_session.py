@@ -62,13 +62,15 @@ def test_owner_key_is_not_made_while_a_server_has_the_folder(server: Server, rem
     assert remote.refused("key", "create", "--owner") == message
 
 
-def test_silent_address_is_told_in_plain_words(empty: Cli) -> None:
+@pytest.mark.parametrize("command", ["tenant list", "recipes import"])
+def test_silent_address_is_told_in_plain_words(empty: Cli, tmp_path: Path, command: str) -> None:
+    file = tmp_path / "devices.csv"
+    file.write_text("brand,serial\nAcme,1\n")
+    words = [*command.split(), str(file)] if "import" in command else command.split()
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{bound.getsockname()[1]}"
-        assert empty.refused("tenant", "list", "--url", url, "--key", "hg_x") == (
-            f"{url} does not answer: Connection refused."
-        )
+        assert empty.refused(*words, "--url", url, "--key", "hg_x") == f"{url} does not answer: Connection refused."
 
 
 @pytest.mark.parametrize("url", ["ftp://host", "localhost:8080", "http://", "nonsense"])

@@ -45,6 +45,7 @@ TABLES = (
 )  # fmt: skip
 TAG = bytes(15) + b"\x07"
 LOCK = bytes(15) + b"\x08"
+DIGEST = bytes(31) + b"\x07"
 
 
 class Large(NamedTuple):
@@ -78,7 +79,10 @@ def _fill(tx: Transaction, scope: Scope, number: int) -> None:
     device = Device(uid=new_uid(), state="enrolled", identity=identity, settings=settings, **times)
     devices_store.insert_device(tx, scope, device)
     presence_store.put_standing(tx, scope, device.uid, Standing(last_seen_at=number, reported_at=number))
-    recipe = Recipe(uid=new_uid(), status="Pending", identity=identity, settings=settings, **times)
+    digest = DIGEST if number == 1234 else None
+    recipe = Recipe(
+        uid=new_uid(), status="Pending", identity=identity, settings=settings, row_digest=digest, **times
+    )  # fmt: skip
     provisioning_store.insert_recipes(tx, scope, [recipe])
     _fill_codes(tx, scope, number)
     for struct in STRUCTS.values():
@@ -123,7 +127,14 @@ DEVICE_FILTERS: dict[str, dict[str, Any]] = {
     "device_by_name": {"name_prefix": "lobby 001234"},
     "device_tag_by_tag": {"tag_uids": (TAG, new_uid())},
 }
+
+
+def _made_of_rows(tx: Transaction, scope: Scope) -> tuple[list[Recipe], None]:
+    return provisioning_store.recipes_of_rows(tx, scope, [DIGEST, *(new_uid() for _ in range(20))]), None
+
+
 LISTINGS: dict[str, Listing] = {
+    "recipe_by_row": _made_of_rows,
     **{
         index: partial(provisioning.list_recipes, wanted=RecipeFilter(**wanted), after=bytes(16), limit=50)
         for index, wanted in RECIPE_FILTERS.items()
