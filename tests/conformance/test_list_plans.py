@@ -107,8 +107,9 @@ def _codes_to_remove(tx: Transaction, scope: Scope) -> tuple[list[AccessCode], N
 
 CODE_FILTERS: list[tuple[str, dict[str, Any]]] = [
     ("access_code_by_device", {"device_uids": (LOCK,)}),
-    ("access_code_by_device", {"device_uids": (LOCK, new_uid())}),
-    ("access_code_by_device", {"device_uids": (LOCK, new_uid()), "managed": False, "statuses": ("set", "unset")}),
+    # Several indexes begin with the device; any of them will do where the codes of several are gathered.
+    ("access_code_by", {"device_uids": (LOCK, new_uid())}),
+    ("access_code_by", {"device_uids": (LOCK, new_uid()), "managed": False, "statuses": ("set", "unset")}),
     ("access_code_by_name", {"name_prefix": "lobby 001234"}),
 ]
 ACCOUNT_FILTERS: list[tuple[str, dict[str, Any]]] = [
