@@ -118,6 +118,18 @@ def footing_on(device: Device, account_uid: bytes, account_metadata: CustomMetad
     )
 
 
+def raise_version(tx: Transaction, scope: Scope, device_uid: bytes, settled_at: int | None = None) -> None:
+    """Note that something changed of what is known of a lock's codes.
+
+    `settled_at` is when the lock did what it was asked for: a report from before that is late.
+    """
+    before = store.find_lock(tx, scope, device_uid) or Lock(reported_at=0, version=0, complete_version=0)
+    reported_at = before.reported_at if settled_at is None else max(before.reported_at, settled_at)
+    store.save_lock(
+        tx, scope, device_uid, msgspec.structs.replace(before, version=before.version + 1, reported_at=reported_at)
+    )  # fmt: skip
+
+
 def survey(tx: Transaction, scope: Scope, device_uid: bytes) -> Survey:
     """Read what is known of a lock."""
     return Survey(store.find_lock(tx, scope, device_uid), tuple(store.codes_on(tx, scope, device_uid)))
