@@ -11,7 +11,7 @@ from heliograph.access_codes import events, managed_events, store
 from heliograph.access_codes.actions import MOST_AT_ONCE, REMOVAL_JOB
 from heliograph.access_codes.applying import occurrence, remove_codes
 from heliograph.access_codes.model import AccessCode, Footing
-from heliograph.connected_accounts.model import CustomMetadata
+from heliograph.devices.model import CustomMetadata
 from heliograph.ids import as_hex
 from heliograph.jobs import actions as jobs
 from heliograph.jobs.model import Advance, Chunk, JobContext, JobKind

@@ -11,8 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from heliograph.connected_accounts.model import CustomMetadata
-from heliograph.devices.model import Condition
+from heliograph.devices.model import Condition, CustomMetadata
 from heliograph.errors import Fault, Invalid
 from heliograph.ids import Secret
 from heliograph.strict_json import MOST_FAULTS
