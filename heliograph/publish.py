@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from heliograph.catalog.definition import EventDefinition
+from heliograph.delivery.fanout import fan_out
 from heliograph.errors import Conflict
 from heliograph.eventlog import store
 from heliograph.eventlog.model import Actor, EventDraft, Prepared, Receipt, RelatedEntity, prepare
@@ -83,11 +84,21 @@ def record_all(tx: Transaction, scope: Scope, occurrences: Sequence[Occurrence])
     """Put internal events into the scope's log, in their order and with one write for all."""
     if not occurrences:
         return []
-    seq, recorded_at = store.reserve(tx, scope, len(occurrences))
-    stamps = [Stamp(new_uid(), recorded_at + n) for n in range(len(occurrences))]
+    place = store.reserve(tx, scope, len(occurrences))
+    stamps = [Stamp(new_uid(), place.recorded_at + n) for n in range(len(occurrences))]
     events = [_internal(scope, occurrence, stamp) for occurrence, stamp in zip(occurrences, stamps, strict=True)]
-    store.place(tx, scope, seq, recorded_at, events)
-    return [Receipt(event.id, seq + n, recorded_at + n) for n, event in enumerate(events)]
+    store.place(tx, scope, place.seq, place.recorded_at, events)
+    return _placed(tx, scope, place, events)
+
+
+def _append(tx: Transaction, scope: Scope, events: Sequence[Prepared]) -> list[Receipt]:
+    return _placed(tx, scope, store.append(tx, scope, events), events) if events else []
+
+
+def _placed(tx: Transaction, scope: Scope, place: store.Place, events: Sequence[Prepared]) -> list[Receipt]:
+    """Let every endpoint have what is for it, in the transaction that stores it."""
+    fan_out(tx, scope, place.endpoints, place.seq, events)
+    return [Receipt(event.id, place.seq + n, place.recorded_at + n) for n, event in enumerate(events)]
 
 
 def _internal(scope: Scope, occurrence: Occurrence, stamp: Stamp) -> Prepared:
@@ -183,7 +194,7 @@ def ingest(tx: Transaction, tenant_id: int, submissions: Sequence[Submission]) -
 
 
 def _answer_new(tx: Transaction, scope: Scope, submissions: Sequence[Submission]) -> list[Answer]:
-    receipts = store.append(tx, scope, [event for s in submissions for event in s.events])
+    receipts = _append(tx, scope, [event for s in submissions for event in s.events])
     answers = []
     start = 0
     for submission in submissions:
@@ -221,7 +232,7 @@ class _Deduplication:
                 if request:
                     own_requests[request.key] = number
                 plans.append([self._plan(submission, n, past) for n in range(len(submission.events))])
-        receipts = store.append(self._tx, self._scope, self._new) if self._new else []
+        receipts = _append(self._tx, self._scope, self._new)
         answers = self._answers(submissions, plans, receipts)
         self._remember(submissions, plans, answers, receipts)
         return answers

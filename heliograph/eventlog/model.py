@@ -120,7 +120,11 @@ class Prepared(msgspec.Struct, frozen=True, gc=False):
     """
 
     id: str
+    uid: bytes
     id_key: int
+    type: str | None
+    target_type: str | None
+    criticality: int
     occurred_at: int | None
     grade: int
     code: int | None
@@ -197,7 +201,11 @@ def prepare(
     )
     return Prepared(
         id=envelope.id,
+        uid=uid,
         id_key=id_key_of(uid),
+        type=draft.type,
+        target_type=draft.target_type,
+        criticality=criticality,
         occurred_at=draft.occurred_at,
         grade=grade_of(criticality, internal),
         code=draft.code,

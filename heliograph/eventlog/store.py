@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
-from heliograph.eventlog.model import Event, Prepared, Receipt, decode_envelope, key_of
+from heliograph.eventlog.model import Event, Prepared, decode_envelope, key_of
 from heliograph.storage.engine import Row, Table, Transaction
 from heliograph.tenancy.model import Scope
 
@@ -28,12 +29,12 @@ _ADVANCE_HEAD = """
     update head set next_seq = next_seq + :count,
         last_recorded_at = case when last_recorded_at < :now then :now else last_recorded_at + 1 end + :count - 1
     where tenant_id = :tenant_id
-    returning next_seq - :count, last_recorded_at - :count + 1
+    returning next_seq - :count, last_recorded_at - :count + 1, endpoints
 """
 
 # PostgreSQL does in one round trip what SQLite does in three calls without any.
 _APPEND_IN_ONE_STATEMENT = f"""
-    with place (seq, recorded_at) as ({_ADVANCE_HEAD}
+    with place (seq, recorded_at, endpoints) as ({_ADVANCE_HEAD}
     ), incoming as (
         select * from unnest(
             cast(:id_key as bigint[]), cast(:occurred_at as bigint[]), cast(:grade as bigint[]),
@@ -52,7 +53,7 @@ _APPEND_IN_ONE_STATEMENT = f"""
         insert into payload (tenant_id, seq, salt, content)
         select :tenant_id, place.seq + n - 1, salt, payload from incoming, place order by n
     )
-    select seq, recorded_at from place
+    select seq, recorded_at, endpoints from place
 """
 _COLUMNS = ("id_key", "occurred_at", "grade", "code", "type_key", "target_type_key", "target_id_key", "actor_key",
             "related", "envelope", "salt", "payload")  # fmt: skip
@@ -85,12 +86,23 @@ def lock_heads(tx: Transaction, tenant_ids: Sequence[int]) -> None:
             tx.one("select 1 from head where tenant_id = :tenant_id for update", tenant_id=tenant_id)
 
 
-def reserve(tx: Transaction, scope: Scope, count: int) -> tuple[int, int]:
-    """Take the next `count` places; return the first seq and its recordedAt, the others follow in steps of one."""
+class Place(NamedTuple):
+    """Where events were put: the first seq and its recordedAt, the others follow in steps of one.
+
+    `endpoints` is the version of the set of endpoints that get the log's events.
+    """
+
+    seq: int
+    recorded_at: int
+    endpoints: int
+
+
+def reserve(tx: Transaction, scope: Scope, count: int) -> Place:
+    """Take the next `count` places."""
     row = tx.one(_ADVANCE_HEAD, tenant_id=scope.tenant_id, count=count, now=tx.now)
     if row is None:
         raise LookupError(f"tenant {scope.tenant_id} has no log")
-    return row[0], row[1]
+    return Place(*row)
 
 
 def place(tx: Transaction, scope: Scope, seq: int, recorded_at: int, events: Sequence[Prepared]) -> None:
@@ -107,7 +119,7 @@ def place(tx: Transaction, scope: Scope, seq: int, recorded_at: int, events: Seq
     tx.insert(PAYLOAD, [(tenant_id, seq + n, e.salt, e.payload) for n, e in enumerate(events)])
 
 
-def append(tx: Transaction, scope: Scope, events: Sequence[Prepared]) -> list[Receipt]:
+def append(tx: Transaction, scope: Scope, events: Sequence[Prepared]) -> Place:
     """Put events at the end of the tenant's log, in their order.
 
     `seq` rises by one without gaps and `recordedAt` by at least one microsecond, whatever the clock does.
@@ -117,11 +129,10 @@ def append(tx: Transaction, scope: Scope, events: Sequence[Prepared]) -> list[Re
         row = tx.one(_APPEND_IN_ONE_STATEMENT, tenant_id=scope.tenant_id, count=len(events), now=tx.now, **columns)
         if row is None:
             raise LookupError(f"tenant {scope.tenant_id} has no log")
-        seq, recorded_at = row
-    else:
-        seq, recorded_at = reserve(tx, scope, len(events))
-        place(tx, scope, seq, recorded_at, events)
-    return [Receipt(event.id, seq + n, recorded_at + n) for n, event in enumerate(events)]
+        return Place(*row)
+    taken = reserve(tx, scope, len(events))
+    place(tx, scope, taken.seq, taken.recorded_at, events)
+    return taken
 
 
 def head_of(tx: Transaction, scope: Scope) -> int:

@@ -32,6 +32,9 @@ class Transaction(Protocol):
     now: int
     """The time of this transaction, microseconds UTC."""
 
+    memory: dict[Any, Any]
+    """What the process remembers between transactions of this engine; it is not undone with a transaction."""
+
     @property
     def dialect(self) -> Dialect:
         """Which of the two databases this is, for the few words in which they differ."""

@@ -33,6 +33,7 @@ class PostgresEngine:
             # Its message repeats parts of the address, and so perhaps of the password.
             raise CannotStart("The database address is not one of PostgreSQL.") from None
         self._url = url
+        self._memory: dict[Any, Any] = {}
 
     def connect(self, *, write: bool) -> PostgresConnection:
         """Open a connection; readers see one snapshot per transaction."""
@@ -51,7 +52,7 @@ class PostgresEngine:
         if not write:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
-        return PostgresConnection(connection)
+        return PostgresConnection(connection, self._memory)
 
     def is_transient(self, error: BaseException) -> bool:
         """Deadlocks and serialization failures end the transaction, not the work."""
@@ -73,14 +74,15 @@ class PostgresEngine:
 class PostgresConnection:
     """One psycopg connection, used by one thread."""
 
-    def __init__(self, connection: psycopg.Connection[Row]) -> None:
+    def __init__(self, connection: psycopg.Connection[Row], memory: dict[Any, Any]) -> None:
         self._connection = connection
+        self._memory = memory
 
     @contextmanager
     def transaction(self, now: int, *, write: bool) -> Iterator[PostgresTransaction]:
         """Begin, so that a savepoint is never the outermost block, which would commit; commit at the end."""
         del write
-        transaction = PostgresTransaction(self._connection, now)
+        transaction = PostgresTransaction(self._connection, now, self._memory)
         with self._connection.transaction():
             yield transaction
         run_effects(transaction.effects)
@@ -93,12 +95,13 @@ class PostgresConnection:
 class PostgresTransaction:
     """A transaction on PostgreSQL; see `heliograph.storage.engine.Transaction`."""
 
-    __slots__ = ("_connection", "_cursor", "effects", "now")
+    __slots__ = ("_connection", "_cursor", "effects", "memory", "now")
     dialect: Literal["postgres"] = "postgres"
 
-    def __init__(self, connection: psycopg.Connection[Row], now: int) -> None:
+    def __init__(self, connection: psycopg.Connection[Row], now: int, memory: dict[Any, Any]) -> None:
         self._connection = connection
         self._cursor = connection.cursor(binary=True)
+        self.memory = memory
         self.now = now
         self.effects: list[Callable[[], None]] = []
 

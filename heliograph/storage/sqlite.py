@@ -40,6 +40,7 @@ class SqliteEngine:
             raise CannotStart(f"SQLite {apsw.sqlite_lib_version()} is too old; at least 3.51.3 is needed.")
         self._path = path
         self._synchronous = synchronous
+        self._memory: dict[Any, Any] = {}
 
     def connect(self, *, write: bool) -> SqliteConnection:
         """Open a connection; the writer's is the only one that may change the file."""
@@ -53,7 +54,7 @@ class SqliteEngine:
         connection.pragma("cache_size", -CACHE_KIB)
         if not write:
             connection.pragma("query_only", 1)
-        return SqliteConnection(connection)
+        return SqliteConnection(connection, self._memory)
 
     def is_transient(self, error: BaseException) -> bool:
         """With one writer nothing collides; only a foreign process holding the file makes it busy."""
@@ -74,14 +75,15 @@ class SqliteEngine:
 class SqliteConnection:
     """One apsw connection, used by one thread."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, memory: dict[Any, Any]) -> None:
         self._connection = connection
+        self._memory = memory
 
     @contextmanager
     def transaction(self, now: int, *, write: bool) -> Iterator[SqliteTransaction]:
         """Begin at once for writing, or fix one snapshot for reading."""
         connection = self._connection
-        transaction = SqliteTransaction(connection, now)
+        transaction = SqliteTransaction(connection, now, self._memory)
         connection.execute("begin immediate" if write else "begin")
         try:
             yield transaction
@@ -101,12 +103,13 @@ class SqliteConnection:
 class SqliteTransaction:
     """A transaction on SQLite; see `heliograph.storage.engine.Transaction`."""
 
-    __slots__ = ("_connection", "effects", "now")
+    __slots__ = ("_connection", "effects", "memory", "now")
     dialect: Literal["sqlite"] = "sqlite"
 
-    def __init__(self, connection: apsw.Connection, now: int) -> None:
+    def __init__(self, connection: apsw.Connection, now: int, memory: dict[Any, Any]) -> None:
         self._connection = connection
         self.now = now
+        self.memory = memory
         self.effects: list[Callable[[], None]] = []
 
     def all(self, sql: str, **values: Any) -> list[Row]:

@@ -51,7 +51,7 @@ def _seq(future: Future[Answer]) -> int:
 def _append(scope: Scope, code: int) -> Callable[[Transaction], int]:
     """Return a function that puts one event into the log and returns its seq."""
     event = PREPARER.prepare(EventDraft(code=code), SYSTEM)
-    return lambda tx: log.append(tx, scope, [event])[0].seq
+    return lambda tx: log.append(tx, scope, [event]).seq
 
 
 def _codes(store: Store, scope: Scope) -> list[int | None]:

@@ -42,7 +42,7 @@ PREPARER = Preparer()
 
 def _append(scope: Scope, code: int) -> Callable[[Transaction], int]:
     event = PREPARER.prepare(EventDraft(code=code), SYSTEM)
-    return lambda tx: log.append(tx, scope, [event])[0].seq
+    return lambda tx: log.append(tx, scope, [event]).seq
 
 
 def _codes(store: Store, scope: Scope) -> list[int | None]:

@@ -1,0 +1,48 @@
+"""Every event gets a delivery for each endpoint that wants it, in the transaction that stores the event."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from heliograph.delivery import store
+from heliograph.endpoints import reach
+from heliograph.endpoints.matching import Matcher
+from heliograph.eventlog.model import Prepared
+from heliograph.storage.engine import Transaction
+from heliograph.tenancy.model import Scope
+
+WAKE = "deliveries are due"
+"""In the engine's memory: what to call with a tenant's number once something is due there."""
+
+
+def fan_out(tx: Transaction, scope: Scope, version: int, seq: int, events: Sequence[Prepared]) -> None:
+    """Write the deliveries of events that stand in the log from `seq` on, with one write for all.
+
+    `version` is that of the tenant's set of endpoints, as it stood on the locked head of the log.
+    """
+    matcher = _matcher(tx, scope, version)
+    if matcher.is_empty:
+        return
+    rows = [
+        store.new_delivery(scope, destination.uid, seq + n, event, tx.now, keeps_order=destination.keeps_order)
+        for n, event in enumerate(events)
+        for destination in matcher.match((event.type, event.criticality, event.code, event.target_type))
+    ]
+    if not rows:
+        return
+    store.insert_deliveries(tx, rows)
+    store.note_due(tx, scope, tx.now)
+    wake = tx.memory.get(WAKE)
+    if wake is not None:
+        tx.after_commit(partial(wake, scope.tenant_id))
+
+
+def _matcher(tx: Transaction, scope: Scope, version: int) -> Matcher:
+    """Return what finds the endpoints of the tenant's events; a version stands for one set, and never for another."""
+    name = ("endpoints", scope.tenant_id)
+    known = tx.memory.get(name)
+    if known is None or known[0] != version:
+        known = tx.memory[name] = (version, Matcher(reach.receiving(tx, scope)))
+    matcher: Matcher = known[1]
+    return matcher

@@ -1,0 +1,89 @@
+"""Which endpoints an event is for: compiled once, then one look-up for each event; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from heliograph.endpoints.model import Endpoint
+
+Question = tuple[str | None, int, int | None, str | None]
+"""Type, criticality, code and target type of an event: all that endpoints filter by."""
+
+MOST_ANSWERS = 10_000
+"""Questions whose answers are remembered; past them they are worked out anew."""
+
+
+class Destination(msgspec.Struct, frozen=True):
+    """An endpoint that gets an event; `keeps_order` when it wants those of one entity one after the other."""
+
+    uid: bytes
+    keeps_order: bool
+
+
+class _Rule(msgspec.Struct, frozen=True):
+    destination: Destination
+    criticalities: frozenset[int]
+    codes: frozenset[int]
+    target_types: frozenset[str]
+
+    def accepts(self, criticality: int, code: int | None, target_type: str | None) -> bool:
+        return (
+            (not self.criticalities or criticality in self.criticalities)
+            and (not self.codes or code in self.codes)
+            and (not self.target_types or target_type in self.target_types)
+        )
+
+
+class Matcher:
+    """Finds the endpoints of one tenant's events; belongs to one version of its endpoints."""
+
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        self._everything: list[_Rule] = []
+        self._exact: dict[str, list[_Rule]] = {}
+        self._prefixes: dict[str, list[_Rule]] = {}
+        self._answers: dict[Question, tuple[Destination, ...]] = {}
+        for endpoint in endpoints:
+            self._add(endpoint)
+        self.is_empty = not endpoints
+
+    def _add(self, endpoint: Endpoint) -> None:
+        wanted = endpoint.settings
+        rule = _Rule(
+            Destination(endpoint.uid, wanted.ordering == "entity"),
+            frozenset(wanted.criticalities), frozenset(wanted.codes), frozenset(wanted.target_types),
+        )  # fmt: skip
+        for pattern in wanted.event_types:
+            if pattern == "*":
+                self._everything.append(rule)
+            elif pattern.endswith(".*"):
+                self._prefixes.setdefault(pattern[:-1], []).append(rule)
+            else:
+                self._exact.setdefault(pattern, []).append(rule)
+
+    def match(self, question: Question) -> tuple[Destination, ...]:
+        """Return the endpoints that want an event, each once."""
+        answer = self._answers.get(question)
+        if answer is None:
+            if len(self._answers) >= MOST_ANSWERS:
+                self._answers.clear()
+            answer = self._answers[question] = self._find(question)
+        return answer
+
+    def _find(self, question: Question) -> tuple[Destination, ...]:
+        type, criticality, code, target_type = question
+        rules = list(self._everything)
+        if type is not None:
+            rules += self._exact.get(type, ())
+            # A prefix ends with its dot, so only places behind a dot can end one.
+            rules += (
+                rule
+                for end, character in enumerate(type, start=1)
+                if character == "."
+                for rule in self._prefixes.get(type[:end], ())
+            )
+        accepted = {
+            rule.destination.uid: rule.destination for rule in rules if rule.accepts(criticality, code, target_type)
+        }
+        return tuple(accepted.values())
