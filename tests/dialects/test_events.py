@@ -135,7 +135,7 @@ def expected(house: House, **wanted: Any) -> list[str]:
 def test_each_filter_lets_through_what_its_name_says(house: House) -> None:
     lock, other = house.locks
     code, second = house.codes["4711"], house.codes["4713"]
-    found = {
+    found: dict[str, tuple[Any, set[str]]] = {
         "device_id": (lock, {lock}),
         "device_ids": ([lock, other], {lock, other}),
         "access_code_id": (code, {code}),

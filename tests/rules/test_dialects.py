@@ -13,11 +13,12 @@ from tests.rules.test_layout import clock_readings, imported_packages, sql_lines
 
 DIALECTS = [module for module in MODULES if module.name.startswith("dialects/")]
 
-ACTIONS = re.compile(
-    r"heliograph\.(?:\w+\.(?:actions|model|pins|requests|system)|eventlog\.(?:cursors|filters|paging))"
+ALLOWED = re.compile(
+    r"heliograph\.(?:(?:dialects|http|errors|ids|times|strict_json)\b.*"
+    r"|catalog\.system|eventlog\.(?:cursors|filters|model|paging)"
+    r"|\w+\.(?:actions|conditions|model|pins|requests)\b.*)"
 )
 """What may be asked, and in which words."""
-OWN = re.compile(r"heliograph\.(?:dialects|http|errors|ids|times|strict_json)\b.*")
 
 STATES = frozenset(
     (
@@ -36,8 +37,7 @@ def foreign_imports(module: Module) -> set[str]:
     for node in module.nodes:
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("heliograph"):
             names = {f"{node.module}.{alias.name}" for alias in node.names}
-            allowed = OWN.fullmatch(node.module) or ACTIONS.fullmatch(node.module)
-            found |= set() if allowed else {name for name in names if not ACTIONS.fullmatch(name)}
+            found |= {name for name in names if not ALLOWED.fullmatch(name)}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names if alias.name.startswith("heliograph")}
     return found
