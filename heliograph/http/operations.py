@@ -43,7 +43,7 @@ from heliograph.times import parse_time, print_optional_time, print_time
 TAKE = "report access_code.tenant"
 READ = "read access_code.tenant"
 
-_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]+" + END_OF_TEXT
+_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*" + END_OF_TEXT
 ConditionCode = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_CODE, pattern=_PRINTABLE)]
 ExternalId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_EXTERNAL_ID, pattern=_PRINTABLE)]
 Message = Annotated[str, msgspec.Meta(max_length=LONGEST_MESSAGE)]
