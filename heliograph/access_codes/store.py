@@ -76,15 +76,16 @@ def codes_on(tx: Transaction, scope: Scope, device_uid: bytes) -> list[AccessCod
 
 
 def codes_with_pin(tx: Transaction, scope: Scope, device_uid: bytes, pin_index: bytes) -> list[AccessCode]:
-    """Read the codes of one lock that have a PIN."""
-    sql = f"{_CODE} and device_uid = :device_uid and pin_index = :pin_index order by uid"
+    """Read the codes of one lock that have a PIN, in no particular order."""
+    # Asked for an order, SQLite would go through all codes of the lock.
+    sql = f"{_CODE} and device_uid = :device_uid and pin_index = :pin_index"
     rows = tx.all(sql, tenant_id=scope.tenant_id, device_uid=device_uid, pin_index=pin_index)
     return [_code(row) for row in rows]
 
 
 def codes_with_id(tx: Transaction, scope: Scope, device_uid: bytes, external_id: str) -> list[AccessCode]:
-    """Read the codes of one lock to which it gave an id."""
-    sql = f"{_CODE} and device_uid = :device_uid and external_id = :external_id order by uid"
+    """Read the codes of one lock to which it gave an id, in no particular order."""
+    sql = f"{_CODE} and device_uid = :device_uid and external_id = :external_id"
     rows = tx.all(sql, tenant_id=scope.tenant_id, device_uid=device_uid, external_id=external_id)
     return [_code(row) for row in rows]
 

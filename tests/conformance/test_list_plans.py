@@ -17,6 +17,8 @@ from heliograph.devices import actions as devices
 from heliograph.devices import store as devices_store
 from heliograph.devices.model import Device, DeviceFilter, Identity, Settings
 from heliograph.ids import new_uid
+from heliograph.operations import store as operations_store
+from heliograph.operations.model import Operation, Wanted
 from heliograph.presence import store as presence_store
 from heliograph.presence.model import Standing
 from heliograph.provisioning import actions as provisioning
@@ -41,10 +43,12 @@ if TYPE_CHECKING:
 ROWS = 2_000
 TABLES = (
     "recipe", "recipe_tag", "device", "device_tag", "device_presence", "tag", "location", "policy", "access_code",
-    "connected_account",
+    "connected_account", "device_operation",
 )  # fmt: skip
 TAG = bytes(15) + b"\x07"
 LOCK = bytes(15) + b"\x08"
+CODE = bytes(15) + b"\x09"
+PIN = bytes(15) + b"\x0a"
 DIGEST = bytes(31) + b"\x07"
 
 
@@ -95,14 +99,47 @@ def _fill_codes(tx: Transaction, scope: Scope, number: int) -> None:
     account = ConnectedAccount(uid=new_uid(), name=f"Lobby {number:06}", provider="acme", state=state, **times)
     accounts_store.insert(tx, scope, account)
     lock = LOCK if number % 1000 == 0 else bytes(15) + bytes([100 + number % 50])
+    pin = PIN if number == 1234 else number.to_bytes(16, "big")
     code = AccessCode(
-        uid=new_uid(), device_uid=lock, managed=False, status="set", type="ongoing", name=account.name, **times
-    )
+        uid=new_uid(), device_uid=lock, managed=False, status="set", type="ongoing", name=account.name, pin_index=pin,
+        external_id=f"id-{number}", **times,
+    )  # fmt: skip
     access_codes_store.insert_codes(tx, scope, [code])
+    rare = number % 1000 == 0
+    operation = Operation(
+        uid=new_uid(), kind="convert_access_code", state="pending" if rare else "succeeded", device_uid=lock,
+        account_uid=account.uid, subject_uid=CODE if rare else code.uid, request={}, created_at=number,
+        deadline=number + 1,
+    )  # fmt: skip
+    operations_store.insert(tx, scope, operation)
 
 
 def _codes_to_remove(tx: Transaction, scope: Scope) -> tuple[list[AccessCode], None]:
     return access_codes_store.some_codes_on(tx, scope, LOCK, 50), None
+
+
+def _offered(tx: Transaction, scope: Scope, wanted: Wanted) -> tuple[list[Operation], None]:
+    return operations_store.offered(tx, scope, wanted, 0, 50), None
+
+
+def _overdue(tx: Transaction, scope: Scope) -> tuple[list[Operation], None]:
+    return operations_store.overdue(tx, scope, START_OF_TIME, 50), None
+
+
+def _pending_about(tx: Transaction, scope: Scope) -> tuple[list[Operation], None]:
+    return operations_store.pending_about(tx, scope, [CODE, new_uid()]), None
+
+
+def _operations_about(tx: Transaction, scope: Scope, before: bytes | None) -> tuple[list[Operation], None]:
+    return operations_store.list_about(tx, scope, CODE, before, 50), None
+
+
+def _codes_with_pin(tx: Transaction, scope: Scope) -> tuple[list[AccessCode], None]:
+    return access_codes_store.codes_with_pin(tx, scope, bytes(15) + bytes([100 + 1234 % 50]), PIN), None
+
+
+def _codes_with_id(tx: Transaction, scope: Scope) -> tuple[list[AccessCode], None]:
+    return access_codes_store.codes_with_id(tx, scope, bytes(15) + bytes([100 + 1234 % 50]), "id-1234"), None
 
 
 CODE_FILTERS: list[tuple[str, dict[str, Any]]] = [
@@ -190,6 +227,14 @@ CASES: list[tuple[str, Listing]] = [
         for index, wanted in ACCOUNT_FILTERS
     ),
     ("access_code_by_device", _codes_to_remove),
+    ("access_code_by_pin", _codes_with_pin),
+    ("access_code_by_external_id", _codes_with_id),
+    ("device_operation_by_state", partial(_offered, wanted=Wanted())),
+    ("device_operation_by_state", partial(_offered, wanted=Wanted(device_uids=(LOCK, new_uid())))),
+    ("device_operation_by_deadline", _overdue),
+    ("device_operation_by_subject", partial(_operations_about, before=None)),
+    ("device_operation_by_subject", partial(_operations_about, before=b"\xff" * 16)),
+    ("device_operation_by_subject", _pending_about),
 ]
 
 
