@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from heliograph.access_codes import completing
+from heliograph.app import _chores
 from heliograph.http import waiting
 from heliograph.ids import new_uid
 from heliograph.operations import actions as operations
 from heliograph.tenancy.access import as_system
 from heliograph.times import parse_time
-from tests.http.inprocess import SAFETY_SECONDS
+from tests.conftest import StoreUrl
+from tests.http.inprocess import SAFETY_SECONDS, Api, settings_for
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from concurrent.futures import Future
+    from pathlib import Path
 
     from heliograph.storage.engine import Transaction
-    from tests.http.inprocess import Answer, Api
+    from tests.http.inprocess import Answer
 
 _NUMBERS = count(1)
 CODES, OPERATIONS = "/v1/access-codes", "/v1/device-operations"
 NOON, ONE = "2026-03-02T12:00:00.000000Z", "2026-03-02T13:00:00.000000Z"
+CANARY = "73519846207"
+"""A PIN that nothing else contains."""
+
 CLEANING = {"externalId": "17", "code": "4711", "name": "Cleaning"}
 
 
@@ -415,11 +421,12 @@ def test_overdue_operation_is_answered_as_failed(house: House) -> None:
     uid = house.convert(house.shown(house.lock())).json()["uid"]
     house.take()
     tenant = _tenant_id(house)
+    (chore,) = (one for one in _chores(house.api.settings) if one.name == "expire-operations")
 
     def run_out(tx: Transaction) -> None:
         tx.run("update device_operation set deadline = :now where uid = :uid", now=tx.now, uid=bytes.fromhex(uid))
-        assert tenant in operations.overdue_tenants(tx)
-        completing.expire(tx, as_system(tx, tenant))
+        assert tenant in chore.due(tx)
+        assert not chore.step(tx, as_system(tx, tenant))
 
     house.api.platform.store.execute(run_out, [tenant])
     ended = house.operation(uid)
@@ -434,6 +441,44 @@ def _tenant_id(house: House) -> int:
         return int(row[0])
 
     return house.api.platform.store.read(read)
+
+
+def test_canary_pin_is_in_nothing_but_what_a_connector_takes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    api = Api(settings_for(StoreUrl(None, tmp_path)))
+    api.start()
+    words = {"errorCode": f"x_{CANARY}", "message": f"Not {CANARY}, nor 1{CANARY}."}
+    notes = [{"warningCode": "x", "message": f"Not {CANARY}."}]
+    answers: list[Answer] = []
+    try:
+        house = House(api)
+        lock, other = house.lock(), house.lock()
+        code = house.shown(lock, code=CANARY, externalId=None)
+        answers.append(house.convert(code))
+        (taken,) = house.take()
+        assert taken["accessCode"]["code"] == CANARY
+        answers.append(house.complete(taken["uid"], outcome="succeeded", warnings=notes))
+        headers = [("idempotency-key", "once")]
+        wish = {"deviceUid": other, "code": CANARY}
+        answers += [api.post(CODES, house.key, wish, headers=headers) for _ in range(2)]
+        answers.append(api.post(CODES, house.key, {"deviceUid": other, "code": f"{CANARY}x"}))
+        answers.append(api.patch(f"{CODES}/{code}", house.key, {"code": f"1{CANARY}", "name": "Night"}))
+        for taken in house.take():
+            assert CANARY in taken["accessCode"]["code"]
+            answers.append(house.complete(taken["uid"], outcome="failed", errors=[words], warnings=notes))
+        answers.append(api.get(f"{CODES}/{code}/operations", house.key))
+        answers.append(api.get(f"{CODES}?limit=1000", house.key))
+        log = json.dumps(api.log(house.uid))
+    finally:
+        api.stop()
+    assert [answer.status for answer in answers] == [202, 200, 202, 200, 400, 202, 200, 200, 200, 200]
+    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    for content in (*(answer.body for answer in answers), *written, log.encode()):
+        assert CANARY.encode() not in content
+    said = capfd.readouterr()
+    assert CANARY not in caplog.text + said.out + said.err
 
 
 # -- waiting --------------------------------------------------------------------------------------------------------
