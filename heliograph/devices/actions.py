@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from heliograph.ids import Secret, as_hex, new_uid
 from heliograph.presence import actions as presence
 from heliograph.references import actions as references
 from heliograph.storage.engine import Transaction
+from heliograph.storage.pages import page_of
 from heliograph.tenancy import device_tokens
 from heliograph.tenancy.access import require_organization
 from heliograph.tenancy.model import Scope
@@ -207,6 +209,8 @@ def list_devices(
 ) -> tuple[list[Device], bytes | None]:
     """Return a page of the devices that pass every filter, and the uid to go on after when there are more.
 
+    A page that is sifted (`DeviceFilter.sieve`) may be short although there are more.
+
     Raises:
         Invalid: when the tags to filter by are more than 1,000, those below them included, or more than 20 are named
             of which those below are wanted too.
@@ -221,8 +225,7 @@ def list_devices(
     if len(tags) > MOST_TAGS_ASKED:
         raise Invalid.at("query/tagUid", "max-items", f"These are more than {MOST_TAGS_ASKED} tags.")
     wanted = msgspec.structs.replace(wanted, tag_uids=tuple(sorted(tags)))
-    found = store.list_devices(tx, scope, wanted, after, limit + 1)
-    return found[:limit], found[limit - 1].uid if len(found) > limit else None
+    return page_of(partial(store.list_devices, tx, scope, wanted), after, limit, wanted.sieve)
 
 
 # -- changing -------------------------------------------------------------------------------------------------------
