@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -175,6 +176,13 @@ def _save(tx: Transaction, scope: Scope, account: ConnectedAccount) -> Connected
 def find(tx: Transaction, scope: Scope, uid: bytes) -> ConnectedAccount | None:
     """Return one of the organization's accounts, if there is such a one."""
     return store.find(tx, scope, uid)
+
+
+def by_uid(tx: Transaction, scope: Scope, uids: Iterable[bytes]) -> dict[bytes, ConnectedAccount]:
+    """Return those of the uids' accounts that the organization has."""
+    asked = tuple(set(uids))
+    found = store.list_page(tx, scope, AccountFilter(uids=asked), b"", len(asked)) if asked else []
+    return {account.uid: account for account in found}
 
 
 def require(tx: Transaction, scope: Scope, uid: bytes | None, place: str = "") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -202,6 +203,13 @@ def get(tx: Transaction, scope: Scope, uid: bytes) -> Device:
     if device is None:
         raise NotFound("There is no such device.")
     return device
+
+
+def by_uid(tx: Transaction, scope: Scope, uids: Iterable[bytes]) -> dict[bytes, Device]:
+    """Return those of the uids' devices that the organization has."""
+    asked = tuple(set(uids))
+    found = store.list_devices(tx, scope, DeviceFilter(uids=asked), b"", len(asked)) if asked else []
+    return {device.uid: device for device in found}
 
 
 def list_devices(

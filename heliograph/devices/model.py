@@ -165,6 +165,7 @@ class DeviceFilter(msgspec.Struct, frozen=True, kw_only=True):
     states: tuple[State, ...] = ()
     connected: bool | None = None
     brands: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     name_prefix: str | None = None
     serial_prefix: str | None = None
     mac_prefix: str | None = None

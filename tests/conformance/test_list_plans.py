@@ -135,13 +135,13 @@ RECIPE_FILTERS: dict[str, dict[str, Any]] = {
     "recipe_by_name": {"name_prefix": "lobby 001234"},
     "recipe_tag_by_tag": {"tag_uids": (TAG, new_uid())},
 }
-BY_UIDS = (KNOWN, new_uid(), new_uid())
 DEVICE_FILTERS: dict[str, dict[str, Any]] = {
     "device_by_serial": {"serial_prefix": "sn-001234"},
     "device_by_mac": {"mac_prefix": "0F:77"},
     "device_by_name": {"name_prefix": "lobby 001234"},
     "device_tag_by_tag": {"tag_uids": (TAG, new_uid())},
 }
+BY_UIDS = (KNOWN, new_uid(), new_uid())
 
 
 def _made_of_rows(tx: Transaction, scope: Scope) -> tuple[list[Recipe], None]:
@@ -204,6 +204,7 @@ CASES: list[tuple[str, Listing]] = [
         for index, wanted in ACCOUNT_FILTERS
     ),
     ("access_code_by_device", _codes_to_remove),
+    ("device_by_name", partial(devices.list_devices, wanted=DeviceFilter(names=("Lobby 001234",)), after=b"", limit=9)),
     ("access_code_by", _codes_with_pin),
 ]
 

@@ -79,6 +79,11 @@ def test_device_without_a_name_is_found_by_brand_and_model(smith: Locksmith) -> 
     assert devices_found(smith, search="wood x") == [plain.uid]
 
 
+def test_device_is_found_by_its_whole_name_whatever_the_case(smith: Locksmith) -> None:
+    door, _ = a_device(smith, name="Side Door"), a_device(smith, name="Side Door 2")
+    assert devices_found(smith, names=(" side DOOR",)) == [door.uid]
+
+
 def test_device_is_found_by_what_is_noted_on_it(smith: Locksmith) -> None:
     north = a_device(smith, metadata={"region": "north", "spare": True})
     south = a_device(smith, metadata={"region": "south", "spare": "true"})
