@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from heliograph.access_codes.model import AccessCode
+from heliograph.access_codes import actions
+from heliograph.access_codes.model import AccessCode, CodeFilter
 from heliograph.connected_accounts import actions as connected_accounts
 from heliograph.connected_accounts.model import ConnectedAccount
 from heliograph.devices import actions as devices
@@ -25,6 +26,14 @@ class CodeSurroundings(msgspec.Struct, frozen=True):
         """Return the account that a lock belongs to, if any."""
         uid = device.settings.connected_account_uid
         return None if uid is None else self.accounts.get(uid)
+
+
+def list_around(
+    tx: Transaction, scope: Scope, wanted: CodeFilter, after: bytes, limit: int
+) -> tuple[tuple[list[AccessCode], CodeSurroundings], bytes | None]:
+    """Return a page of codes with their surroundings, and the uid to go on after, as `actions.list_codes`."""
+    page, last = actions.list_codes(tx, scope, wanted, after, limit)
+    return (page, around(tx, scope, page)), last
 
 
 def around(tx: Transaction, scope: Scope, codes: Iterable[AccessCode]) -> CodeSurroundings:

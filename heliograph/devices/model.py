@@ -134,9 +134,14 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
 
     @property
+    def own_name(self) -> str:
+        """What its maker calls it: brand and model."""
+        return " ".join(filter(None, (self.identity.brand, self.identity.model)))
+
+    @property
     def display_name(self) -> str:
-        """Its own name, or else that of its brand and model."""
-        return self.settings.name or " ".join(filter(None, (self.identity.brand, self.identity.model)))
+        """The name that it was given, or else what its maker calls it."""
+        return self.settings.name or self.own_name
 
     @property
     def type_name(self) -> str:

@@ -8,7 +8,8 @@ import msgspec
 
 from heliograph.connected_accounts import actions as connected_accounts
 from heliograph.connected_accounts.model import ConnectedAccount
-from heliograph.devices.model import Device
+from heliograph.devices import actions
+from heliograph.devices.model import Device, DeviceFilter
 from heliograph.references import actions as references
 from heliograph.storage.engine import Transaction
 from heliograph.tenancy.model import Scope
@@ -29,6 +30,14 @@ class DeviceSurroundings(msgspec.Struct, frozen=True):
         """Return the name of the place where a device is, if it is known."""
         uid = device.settings.location_uid
         return None if uid is None else self.location_names.get(uid)
+
+
+def list_around(
+    tx: Transaction, scope: Scope, wanted: DeviceFilter, after: bytes, limit: int
+) -> tuple[tuple[list[Device], DeviceSurroundings], bytes | None]:
+    """Return a page of devices with their surroundings, and the uid to go on after, as `actions.list_devices`."""
+    page, last = actions.list_devices(tx, scope, wanted, after, limit)
+    return (page, around(tx, scope, page)), last
 
 
 def around(tx: Transaction, scope: Scope, devices: Iterable[Device]) -> DeviceSurroundings:

@@ -12,15 +12,13 @@ from heliograph.connected_accounts.model import AccountFilter, ConnectedAccount,
 from heliograph.devices.model import WantedMetadata
 from heliograph.dialects.seam.answers import done, missing
 from heliograph.dialects.seam.conditions import ErrorBody, WarningBody, account_errors, warnings
-from heliograph.dialects.seam.gathering import Part, as_json, gather
+from heliograph.dialects.seam.gathering import as_json, gather
 from heliograph.dialects.seam.pages import Paged, uid_after, uid_page
 from heliograph.dialects.seam.parameters import NOT_HERE, Id, Parameters, read_parameters
 from heliograph.dialects.seam.routes import reading
 from heliograph.dialects.seam.workspace import scope_of
 from heliograph.http.messages import Request, Response
 from heliograph.ids import as_uuid
-from heliograph.storage.engine import Transaction
-from heliograph.tenancy.model import Scope
 from heliograph.times import print_milliseconds
 
 READ = "read connected_account.tenant"
@@ -36,7 +34,7 @@ Limit = Annotated[int, msgspec.Meta(ge=1)]
 class AccountsQuery(Paged, frozen=True, kw_only=True):
     """Which accounts to list: those that pass every filter."""
 
-    custom_metadata_has: MetadataHas = {}
+    custom_metadata_has: MetadataHas = msgspec.field(default_factory=dict)
     search: Search | None = None
     limit: Limit = MOST_ITEMS
 
@@ -96,15 +94,13 @@ async def list_accounts(request: Request) -> Response:
     given = read_parameters(request, AccountsQuery)
     scope = await scope_of(request, READ)
     wanted = AccountFilter(metadata_has=metadata_wanted(given.custom_metadata_has), search=given.search)
-    part = partial(_part, scope=scope, wanted=wanted)
-    after = uid_after(request, scope, given)
-    items, last = await gather(request.services, part, after, given.limit)
+    page = partial(actions.list_accounts, scope=scope, wanted=wanted)
+    items, last = await gather(request.services, page, _rendered, uid_after(request, scope, given), given.limit)
     return uid_page(request, scope, given, "connected_accounts", items, last)
 
 
-def _part(tx: Transaction, after: bytes, limit: int, scope: Scope, wanted: AccountFilter) -> Part:
-    page, last = actions.list_accounts(tx, scope, wanted, after, limit)
-    return [as_json(body_of(account)) for account in page], last
+def _rendered(accounts: list[ConnectedAccount]) -> list[msgspec.Raw]:
+    return [as_json(body_of(account)) for account in accounts]
 
 
 async def get_account(request: Request) -> Response:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from heliograph.devices import actions
 from heliograph.devices.model import Device, DeviceFilter
-from heliograph.devices.surroundings import DeviceSurroundings, around
+from heliograph.devices.surroundings import DeviceSurroundings, list_around
 from heliograph.dialects.seam.answers import done, no_such
 from heliograph.dialects.seam.conditions import ErrorBody, WarningBody, device_errors, is_online, warnings
 from heliograph.dialects.seam.connected_accounts import MOST_ITEMS, Limit, MetadataHas, Search, metadata_wanted
-from heliograph.dialects.seam.gathering import Part, as_json, gather
+from heliograph.dialects.seam.gathering import as_json, gather
 from heliograph.dialects.seam.pages import Paged, uid_after, uid_page
 from heliograph.dialects.seam.parameters import Id, Moment, Parameters, invalid_parameters, read_parameters
 from heliograph.dialects.seam.routes import reading
@@ -22,9 +21,10 @@ from heliograph.dialects.seam.workspace import scope_of
 from heliograph.errors import Fault
 from heliograph.http.messages import Request, Response
 from heliograph.ids import as_uuid
-from heliograph.storage.engine import Transaction
 from heliograph.tenancy.model import Scope
 from heliograph.times import print_milliseconds
+
+T = TypeVar("T")
 
 READ = "read device.tenant"
 
@@ -37,7 +37,7 @@ Words = Annotated[tuple[str, ...], msgspec.Meta(max_length=MOST_IDS)]
 
 
 class DevicesQuery(Paged, frozen=True, kw_only=True):
-    """Which devices to list: those that pass every filter."""
+    """Which devices to list: those that pass every filter; none passes an array that is empty."""
 
     device_ids: Ids | None = None
     connected_account_id: Id | None = None
@@ -46,7 +46,7 @@ class DevicesQuery(Paged, frozen=True, kw_only=True):
     device_types: Words | None = None
     manufacturer: str | None = None
     created_before: Moment | None = None
-    custom_metadata_has: MetadataHas = {}
+    custom_metadata_has: MetadataHas = msgspec.field(default_factory=dict)
     search: Search | None = None
     limit: Limit = MOST_ITEMS
 
@@ -174,8 +174,8 @@ def _battery(percent: int, low: int) -> Battery:
 
 def _filter(given: DevicesQuery) -> DeviceFilter | None:
     """Return what is asked for, or None when an empty list of values lets nothing pass."""
-    accounts = one_or_many(given.connected_account_id, given.connected_account_ids)
-    types = one_or_many(given.device_type, given.device_types)
+    accounts = _both(given.connected_account_id, given.connected_account_ids)
+    types = _both(given.device_type, given.device_types)
     if () in (given.device_ids, accounts, types):
         return None
     return DeviceFilter(
@@ -190,6 +190,13 @@ def _filter(given: DevicesQuery) -> DeviceFilter | None:
     )
 
 
+def _both(one: T | None, several: tuple[T, ...] | None) -> tuple[T, ...] | None:
+    """Return the values that fit a parameter in the singular and in the plural, or None when neither is given."""
+    if one is None:
+        return several
+    return (one,) if several is None or one in several else ()
+
+
 async def list_devices(request: Request) -> Response:
     """List the devices of the workspace."""
     given = read_parameters(request, DevicesQuery)
@@ -197,16 +204,20 @@ async def list_devices(request: Request) -> Response:
     after, wanted = uid_after(request, scope, given), _filter(given)
     if wanted is None:
         return uid_page(request, scope, given, "devices", [], None)
-    low = request.services.settings.low_battery
-    part = partial(_part, scope=scope, wanted=wanted, low_battery=low)
-    items, last = await gather(request.services, part, after, given.limit)
+    items, last = await _gather(request, scope, wanted, after, given.limit)
     return uid_page(request, scope, given, "devices", items, last)
 
 
-def _part(tx: Transaction, after: bytes, limit: int, scope: Scope, wanted: DeviceFilter, low_battery: int) -> Part:
-    page, last = actions.list_devices(tx, scope, wanted, after, limit)
-    beside = around(tx, scope, page)
-    return [as_json(body_of(scope, device, beside, low_battery)) for device in page], last
+async def _gather(
+    request: Request, scope: Scope, wanted: DeviceFilter, after: bytes, limit: int
+) -> tuple[list[msgspec.Raw], bytes | None]:
+    low_battery = request.services.settings.low_battery
+
+    def render(found: tuple[list[Device], DeviceSurroundings]) -> list[msgspec.Raw]:
+        devices, beside = found
+        return [as_json(body_of(scope, device, beside, low_battery)) for device in devices]
+
+    return await gather(request.services, partial(list_around, scope=scope, wanted=wanted), render, after, limit)
 
 
 async def get_device(request: Request) -> Response:
@@ -221,9 +232,7 @@ async def get_device(request: Request) -> Response:
         names=() if given.name is None else (given.name,),
         states=("enrolled",),
     )
-    low = request.services.settings.low_battery
-    part = partial(_part, scope=scope, wanted=wanted, low_battery=low)
-    found, _ = await gather(request.services, part, b"", 1)
+    found, _ = await _gather(request, scope, wanted, b"", 1)
     if not found:
         raise no_such("device")
     return done(device=found[0])

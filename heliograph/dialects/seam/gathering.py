@@ -5,24 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from heliograph.http.services import Services
-from heliograph.storage.engine import Transaction
+
+T = TypeVar("T")
 
 PART = 1_000
 """Items that are read at once, from one snapshot."""
 
 LARGE = 5_000
 """Items from which on a list is gathered only while no other large one is."""
-
-Part = tuple[list[msgspec.Raw], bytes | None]
-"""Items as JSON, and the uid to go on after when more is to be examined."""
-
-ReadPart = Callable[[Transaction, bytes, int], Part]
-"""Reads and renders at most so many items behind a uid."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -32,8 +27,18 @@ def as_json(body: Any) -> msgspec.Raw:
     return msgspec.Raw(_encode(body))
 
 
-async def gather(services: Services, read: ReadPart, after: bytes, limit: int) -> Part:
-    """Return `limit` items, or as many as there are; the uid is there only when at least one more is."""
+async def gather(
+    services: Services,
+    read: Callable[..., tuple[T, bytes | None]],
+    render: Callable[[T], list[msgspec.Raw]],
+    after: bytes,
+    limit: int,
+) -> tuple[list[msgspec.Raw], bytes | None]:
+    """Return `limit` items, or as many as there are, and the last one's uid when at least one more is there.
+
+    `read` is an action that lists: given a transaction, `after` and `limit`, it returns some of the items behind a
+    uid, and the uid to go on after when more are to be examined.
+    """
     items: list[msgspec.Raw] = []
     last: bytes | None = after
     async with AsyncExitStack() as stack:
@@ -42,23 +47,12 @@ async def gather(services: Services, read: ReadPart, after: bytes, limit: int) -
             if len(items) >= LARGE and not is_large:
                 await stack.enter_async_context(services.large_work)
                 is_large = True
-            part, last = await _read(services, read, last, min(PART, limit - len(items)))
-            items += part
-    return items, last if await _is_another(services, read, last) else None
-
-
-async def _is_another(services: Services, read: ReadPart, last: bytes | None) -> bool:
-    """Tell whether something is behind a uid; where the database cannot tell what passes, that is to be looked for."""
-    while last is not None:
-        part, last = await _read(services, read, last, 1)
-        if part:
-            return True
-    return False
-
-
-async def _read(services: Services, read: ReadPart, after: bytes, limit: int) -> Part:
-    return await services.read(partial(_in_order, read=read, after=after, limit=limit))
-
-
-def _in_order(tx: Transaction, read: ReadPart, after: bytes, limit: int) -> Part:
-    return read(tx, after, limit)
+            found, last = await services.read(partial(read, after=last, limit=min(PART, limit - len(items))))
+            items += await services.compute(partial(render, found))
+    # Where the database cannot tell what passes, more to be examined need not be more to be shown.
+    following = last
+    while following is not None:
+        found, following = await services.read(partial(read, after=following, limit=1))
+        if render(found):
+            return items, last
+    return items, None
