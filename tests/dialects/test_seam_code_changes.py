@@ -202,7 +202,7 @@ def test_code_needs_a_lock_of_the_workspace(house: House) -> None:
 def test_code_is_converted_under_its_id(house: House, method: str, path: str, more: dict[str, Any]) -> None:
     lock = house.lock()
     code = found(house, lock)
-    wish = {"access_code_id": code, "force": True, "is_external_modification_allowed": True} | more
+    wish: dict[str, Any] = {"access_code_id": code, "force": True, "is_external_modification_allowed": True, **more}
     assert house.call(method, path, body=wish).json() == OK
     assert house.call("POST", path, body=wish).json() == OK
     assert house.shown(UNMANAGED_GET, "access_code", access_code_id=code)["is_managed"] is False
