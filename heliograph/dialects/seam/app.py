@@ -1,0 +1,20 @@
+"""The dialect as a whole: its route table, and how it says what goes wrong."""
+
+from __future__ import annotations
+
+from heliograph.dialects.seam.answers import (
+    failure_response,
+    no_such_path,
+    refusal_response,
+    request_id_header,
+    wrong_method,
+)
+from heliograph.dialects.seam.events import EVENTS
+from heliograph.dialects.seam.routes import PREFIX
+from heliograph.http.edge import Dialect
+from heliograph.http.routes import Routes
+
+ROUTES = Routes((*EVENTS,), no_such_path, wrong_method)
+"""All routes of the dialect."""
+
+SEAM = Dialect(PREFIX, ROUTES, refusal_response, failure_response, request_id_header)
