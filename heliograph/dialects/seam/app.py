@@ -9,12 +9,15 @@ from heliograph.dialects.seam.answers import (
     request_id_header,
     wrong_method,
 )
+from heliograph.dialects.seam.connected_accounts import CONNECTED_ACCOUNTS
+from heliograph.dialects.seam.devices import DEVICES
 from heliograph.dialects.seam.events import EVENTS
 from heliograph.dialects.seam.routes import PREFIX
+from heliograph.dialects.seam.workspaces import WORKSPACES
 from heliograph.http.edge import Dialect
 from heliograph.http.routes import Routes
 
-ROUTES = Routes((*EVENTS,), no_such_path, wrong_method)
+ROUTES = Routes((*EVENTS, *DEVICES, *CONNECTED_ACCOUNTS, *WORKSPACES), no_such_path, wrong_method)
 """All routes of the dialect."""
 
 SEAM = Dialect(PREFIX, ROUTES, refusal_response, failure_response, request_id_header)
