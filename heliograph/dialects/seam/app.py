@@ -20,4 +20,7 @@ from heliograph.http.routes import Routes
 ROUTES = Routes((*EVENTS, *DEVICES, *CONNECTED_ACCOUNTS, *WORKSPACES), no_such_path, wrong_method)
 """All routes of the dialect."""
 
-SEAM = Dialect(PREFIX, ROUTES, refusal_response, failure_response, request_id_header)
+# The SDK for Python of major 2 drops the path of the endpoint that it is given.
+_HEADS = frozenset(route.path.removeprefix(PREFIX).split("/")[1] for route in ROUTES.all)
+
+SEAM = Dialect(PREFIX, _HEADS, ROUTES, refusal_response, failure_response, request_id_header)
