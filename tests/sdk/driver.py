@@ -1,8 +1,8 @@
 """Takes steps with the SDK of the interpreter that runs this file: one JSON document a line in, one a line out.
 
 `{"endpoint", "api_key"}` makes a client, `{"call", "with"}` calls one of its methods by its dotted name, and
-`{"pages", "with"}` reads a list to its end with the SDK's paginator. The answer is `{"value", "types"}`, where the types
-are the names of the classes that the SDK made, or `{"error"}`.
+`{"pages", "with"}` reads a list to its end with the SDK's paginator. The answer is `{"value", "types"}`, where the
+types are the names of the classes that the SDK made, or `{"error"}`.
 """
 
 from __future__ import annotations

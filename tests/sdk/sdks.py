@@ -82,7 +82,7 @@ class Sdk:
 
     def connect(self, endpoint: str, key: str) -> None:
         """Go on as a client of that address with that key."""
-        self._ask({"endpoint": endpoint, "api_key": key})
+        self._value({"endpoint": endpoint, "api_key": key})
 
     def call(self, name: str, /, **parameters: Any) -> Any:
         """Call a method that must succeed; return its result, objects as dictionaries."""

@@ -1,7 +1,7 @@
 // Takes steps with the package that is named on the command line; the protocol is that of ../driver.py.
 import { createInterface } from 'node:readline'
 
-const { SeamHttp } = await import(process.argv[2])
+const { SeamHttp } = await import(`${process.argv[2]}/connect`)
 
 const camelCase = (name) => name.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase())
 
