@@ -37,7 +37,7 @@ _END_OF_TIME = 2**62
 """A listing with an end is fixed when its first page is asked for."""
 
 _encode = msgspec.json.Encoder().encode
-Ids = Annotated[tuple[Id, ...], msgspec.Meta(max_length=1000)]
+Ids = Annotated[tuple[Id, ...], msgspec.Meta(max_length=100)]
 
 
 class ListEvents(Paged, frozen=True, kw_only=True):
