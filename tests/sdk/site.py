@@ -62,6 +62,10 @@ class Site:
         listed = self._sent("GET", f"/v1/access-codes?deviceUid={lock}&limit=1000")["data"]
         return [as_id(code["uid"]) for code in sorted(listed, key=lambda code: code["name"] or "")]
 
+    def disconnect(self, message: str) -> None:
+        """Report that the vendor no longer lets us into the first account."""
+        self._sent("POST", f"/v1/connected-accounts/{self.account}/disconnect", {"message": message})
+
     def next_operation(self) -> Any:
         """Take what the connector is to do next."""
         (operation,) = self._sent("GET", "/v1/device-operations?limit=1")["data"]
