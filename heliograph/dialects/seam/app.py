@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heliograph.dialects.seam.access_codes import ACCESS_CODES
 from heliograph.dialects.seam.answers import (
     failure_response,
     no_such_path,
@@ -13,11 +14,16 @@ from heliograph.dialects.seam.connected_accounts import CONNECTED_ACCOUNTS
 from heliograph.dialects.seam.devices import DEVICES
 from heliograph.dialects.seam.events import EVENTS
 from heliograph.dialects.seam.routes import PREFIX
+from heliograph.dialects.seam.unmanaged_access_codes import UNMANAGED_ACCESS_CODES
 from heliograph.dialects.seam.workspaces import WORKSPACES
 from heliograph.http.edge import Dialect
 from heliograph.http.routes import Routes
 
-ROUTES = Routes((*EVENTS, *DEVICES, *CONNECTED_ACCOUNTS, *WORKSPACES), no_such_path, wrong_method)
+ROUTES = Routes(
+    (*EVENTS, *DEVICES, *CONNECTED_ACCOUNTS, *WORKSPACES, *ACCESS_CODES, *UNMANAGED_ACCESS_CODES),
+    no_such_path,
+    wrong_method,
+)
 """All routes of the dialect."""
 
 # The SDK for Python of major 2 drops the path of the endpoint that it is given.
