@@ -65,7 +65,7 @@ def codes_found(smith: Locksmith, lock: Device, **wanted: Any) -> list[bytes]:
 
 def test_device_is_found_by_parts_of_its_name_uid_account_and_metadata(smith: Locksmith) -> None:
     door = a_device(smith, name="Front Door", connected_account_uid=smith.account.uid)
-    wing = a_device(smith, name="Gate", metadata={"wing": "Südflügel", "floor": True})
+    wing = a_device(smith, name="Gate", custom_metadata={"wing": "Südflügel", "floor": True})
     assert devices_found(smith, search="ont dO") == [door.uid]
     assert devices_found(smith, search=as_uuid(wing.uid)[10:]) == [wing.uid]
     assert devices_found(smith, search=wing.uid.hex().upper()) == [wing.uid]
@@ -85,8 +85,8 @@ def test_device_is_found_by_its_whole_name_whatever_the_case(smith: Locksmith) -
 
 
 def test_device_is_found_by_what_is_noted_on_it(smith: Locksmith) -> None:
-    north = a_device(smith, metadata={"region": "north", "spare": True})
-    south = a_device(smith, metadata={"region": "south", "spare": "true"})
+    north = a_device(smith, custom_metadata={"region": "north", "spare": True})
+    south = a_device(smith, custom_metadata={"region": "south", "spare": "true"})
     assert devices_found(smith, metadata_has={"region": ("north",)}) == [north.uid]
     assert devices_found(smith, metadata_has={"region": ("north", "south")}) == [north.uid, south.uid]
     assert devices_found(smith, metadata_has={"spare": (True,), "region": ("north",)}) == [north.uid]

@@ -112,7 +112,7 @@ def test_device_shows_that_it_is_offline_and_what_is_wrong_with_its_account(hous
 
 def test_devices_are_found_by_every_filter(house: House) -> None:
     other = house.an_account()
-    door = house.lock(name="Front Door", brand="August", metadata={"wing": "north", "spare": True})
+    door = house.lock(name="Front Door", brand="August", customMetadata={"wing": "north", "spare": True})
     gate = house.lock(name="Gate", connectedAccountUid=other)
     screen = house.device(name="Lobby", brand="Samsung")
     everything = [uuid(door), uuid(gate), uuid(screen)]

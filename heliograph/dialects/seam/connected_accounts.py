@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from heliograph.connected_accounts import actions
-from heliograph.connected_accounts.model import AccountFilter, ConnectedAccount, CustomMetadata
-from heliograph.devices.model import WantedMetadata
+from heliograph.connected_accounts.model import AccountFilter, ConnectedAccount
+from heliograph.devices.model import CustomMetadata, WantedMetadata
 from heliograph.dialects.seam.answers import done, missing
 from heliograph.dialects.seam.conditions import ErrorBody, WarningBody, account_errors, warnings
 from heliograph.dialects.seam.gathering import as_json, gather

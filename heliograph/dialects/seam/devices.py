@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from heliograph.devices.model import Device, DeviceFilter
+from heliograph.devices.model import CustomMetadata, Device, DeviceFilter
 from heliograph.devices.surroundings import DeviceSurroundings, list_around
 from heliograph.dialects.seam.answers import done, no_such
 from heliograph.dialects.seam.conditions import ErrorBody, WarningBody, device_errors, is_online, warnings
@@ -116,7 +116,7 @@ class DeviceBody(msgspec.Struct, frozen=True, kw_only=True):
     properties: Properties
     location: Place | None
     space_ids: tuple[str, ...] = ()
-    custom_metadata: dict[str, Any]
+    custom_metadata: CustomMetadata
     errors: tuple[ErrorBody, ...]
     warnings: tuple[WarningBody, ...]
     created_at: str
@@ -137,7 +137,7 @@ def body_of(scope: Scope, device: Device, beside: DeviceSurroundings, low_batter
         can_program_online_access_codes=account_uid is not None,
         properties=_properties(device, low_battery),
         location=None if place is None else Place(place),
-        custom_metadata=device.settings.metadata,
+        custom_metadata=device.settings.custom_metadata,
         errors=device_errors(device, beside.account_of(device)),
         warnings=() if device.presence is None else warnings(device.presence.warnings),
         created_at=print_milliseconds(device.created_at),
