@@ -50,7 +50,7 @@ class Site:
             "serialNumber": f"SN-{next(_NUMBERS)}",
             "name": "Room 12",
             "connectedAccountUid": self.account,
-            "metadata": DEVICE_METADATA,
+            "customMetadata": DEVICE_METADATA,
         }
         return str(self._sent("POST", "/v1/devices", wish | fields)["uid"])
 
@@ -66,14 +66,13 @@ class Site:
         """Report that the vendor no longer lets us into the first account."""
         self._sent("POST", f"/v1/connected-accounts/{self.account}/disconnect", {"message": message})
 
-    def next_operation(self) -> Any:
-        """Take what the connector is to do next."""
-        (operation,) = self._sent("GET", "/v1/device-operations?limit=1")["data"]
-        return operation
+    def operations(self) -> list[Any]:
+        """Take the next operation that the connector is to carry out, if there is one."""
+        return list(self._sent("GET", "/v1/device-operations?limit=1")["data"])
 
     def complete(self, outcome: str = "succeeded", **fields: Any) -> Any:
         """Take the next operation, and tell that it is done, or that it failed and why."""
-        operation = self.next_operation()
+        (operation,) = self.operations()
         return self._sent("POST", f"/v1/device-operations/{operation['uid']}/complete", {"outcome": outcome, **fields})
 
     def _sent(self, method: str, path: str, body: Any = None, tenant: str | None = None) -> Any:

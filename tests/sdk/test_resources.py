@@ -20,7 +20,7 @@ def ids(devices: list[dict[str, Any]]) -> list[str]:
 @pytest.fixture
 def locks(site: Site) -> list[str]:
     """The site's first lock, and more of them: two of another account."""
-    harbour = [site.lock, site.new_lock(name="Room 13", metadata={"floor": "1"}), site.new_lock(name="Room 14")]
+    harbour = [site.lock, site.new_lock(name="Room 13", customMetadata={"floor": "1"}), site.new_lock(name="Room 14")]
     mill = site.new_account(name="Old Mill", provider="igloohome", customMetadata={"region": "south"})
     others = [site.new_lock(name=name, connectedAccountUid=mill, brand="igloohome") for name in ("Gate", "Barn")]
     return [as_id(lock) for lock in (*harbour, *others)]
