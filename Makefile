@@ -90,4 +90,4 @@ $(VENV)/.bench: $(VENV)/.test requirements/bench.txt
 
 $(NODE)/node_modules/.package-lock.json: $(NODE)/package.json $(NODE)/package-lock.json $(NODE)/.npmrc
 	@echo 'Installing the locked packages of $(NODE) ...'
-	@cd $(NODE) && npm ci --ignore-scripts --loglevel=error
+	@cd $(NODE) && npm ci --ignore-scripts --loglevel=error > /dev/null
