@@ -12,15 +12,18 @@ from heliograph.connected_accounts import actions as connected_accounts
 from heliograph.connected_accounts.model import ConnectedAccount
 from heliograph.devices import actions as devices
 from heliograph.devices.model import Device
+from heliograph.operations import actions as operations
+from heliograph.operations.model import Operation
 from heliograph.storage.engine import Transaction
 from heliograph.tenancy.model import Scope
 
 
 class CodeSurroundings(msgspec.Struct, frozen=True):
-    """The locks that codes are on and the accounts that these belong to, by uid."""
+    """The locks that codes are on and the accounts that these belong to, by uid, and what is to be done about codes."""
 
     devices: dict[bytes, Device]
     accounts: dict[bytes, ConnectedAccount]
+    operations: dict[bytes, Operation]
 
     def account_of(self, device: Device) -> ConnectedAccount | None:
         """Return the account that a lock belongs to, if any."""
@@ -38,7 +41,9 @@ def list_around(
 
 def around(tx: Transaction, scope: Scope, codes: Iterable[AccessCode]) -> CodeSurroundings:
     """Read the surroundings of some codes."""
+    codes = list(codes)
     locks = devices.by_uid(tx, scope, {code.device_uid for code in codes})
     settings = [lock.settings for lock in locks.values()]
     owners = {one.connected_account_uid for one in settings if one.connected_account_uid is not None}
-    return CodeSurroundings(locks, connected_accounts.by_uid(tx, scope, owners))
+    pending = operations.pending_about(tx, scope, [code.uid for code in codes if code.managed])
+    return CodeSurroundings(locks, connected_accounts.by_uid(tx, scope, owners), pending)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heliograph.dialects.seam.access_code_changes import ACCESS_CODE_CHANGES
 from heliograph.dialects.seam.access_codes import ACCESS_CODES
 from heliograph.dialects.seam.answers import (
     failure_response,
@@ -15,12 +16,22 @@ from heliograph.dialects.seam.devices import DEVICES
 from heliograph.dialects.seam.events import EVENTS
 from heliograph.dialects.seam.routes import PREFIX
 from heliograph.dialects.seam.unmanaged_access_codes import UNMANAGED_ACCESS_CODES
+from heliograph.dialects.seam.unmanaged_changes import UNMANAGED_CHANGES
 from heliograph.dialects.seam.workspaces import WORKSPACES
 from heliograph.http.edge import Dialect
 from heliograph.http.routes import Routes
 
 ROUTES = Routes(
-    (*EVENTS, *DEVICES, *CONNECTED_ACCOUNTS, *WORKSPACES, *ACCESS_CODES, *UNMANAGED_ACCESS_CODES),
+    (
+        *EVENTS,
+        *DEVICES,
+        *CONNECTED_ACCOUNTS,
+        *WORKSPACES,
+        *ACCESS_CODES,
+        *ACCESS_CODE_CHANGES,
+        *UNMANAGED_ACCESS_CODES,
+        *UNMANAGED_CHANGES,
+    ),
     no_such_path,
     wrong_method,
 )

@@ -101,20 +101,20 @@ class Codes:
         render = CodeRenderer(self.scope.tenant_uid, beside, self._pin_of)
         return [as_json(render(code)) for code in codes]
 
-    def _pin_of(self, code: AccessCode) -> str | None:
+    def _pin_of(self, uid: bytes, sealed: bytes | None) -> str | None:
         if not self._shows_pins:
             return None
-        pin = self._pins.open(code.uid, code.sealed_pin)
+        pin = self._pins.open(uid, sealed)
         return None if pin is None else pin.reveal()
 
 
-async def codes_for(request: Request) -> Codes:
-    """Return the codes that a request may read.
+async def codes_for(request: Request, permission: str = READ) -> Codes:
+    """Return the codes that a request may read, or change.
 
     Raises:
         SeamError, Denied, Invalid: as `scope_of`.
     """
-    scope = await scope_of(request, READ)
+    scope = await scope_of(request, permission)
     try:
         await scope_of(request, READ_PIN)
     except Denied:
