@@ -30,6 +30,10 @@ BAD_INPUT: list[tuple[str, dict[str, Any], set[str]]] = [
     ("connected_accounts.get", {"connected_account_id": "no id"}, {"connected_account_id"}),
     ("access_codes.list", {"device_id": "no id"}, {"device_id"}),
     ("access_codes.get", {"access_code_id": "no id"}, {"access_code_id"}),
+    ("access_codes.create", {"device_id": NOBODY, "code": "47a1"}, {"code"}),
+    ("access_codes.create", {"device_id": NOBODY, "name": "x" * 1000}, {"name"}),
+    ("access_codes.update", {"access_code_id": NOBODY, "is_managed": False}, {"is_managed"}),
+    ("access_codes.delete", {"access_code_id": "no id"}, {"access_code_id"}),
     ("access_codes.unmanaged.list", {"device_id": "no id"}, {"device_id"}),
     ("access_codes.unmanaged.get", {"access_code_id": "no id"}, {"access_code_id"}),
     ("access_codes.unmanaged.update", {"access_code_id": NOBODY, "is_managed": "perhaps"}, {"is_managed"}),
@@ -50,6 +54,12 @@ UNKNOWN: list[tuple[str, str, str]] = [
     ("access_codes.unmanaged.convert_to_managed", "access_code_id", "access_code_not_found"),
     ("access_codes.unmanaged.delete", "access_code_id", "access_code_not_found"),
 ]
+
+
+@pytest.fixture(scope="module")
+def site(server: Server) -> Site:
+    """One for all: what is refused changes nothing."""
+    return Site(server)
 
 
 @pytest.mark.parametrize(("call", "parameters", "fields"), BAD_INPUT)
