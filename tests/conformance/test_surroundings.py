@@ -107,7 +107,7 @@ def test_code_that_was_removed_is_remembered_as_what_it_was_where_it_was(smith: 
         return [smith.fleet.read(was_removed, scope or smith.here, uid, managed=one) for one in (True, False)]
 
     assert [known(uid) for uid in (plain.uid, made.uid, new_uid())] == [[False, False]] * 3
-    smith.report(lock, {"code": "4712"})
     assert remove(smith, made.uid) is None
+    smith.report(lock)
     assert [known(uid) for uid in (plain.uid, made.uid)] == [[False, True], [True, False]]
     assert known(plain.uid, smith.fleet.there) == [False, False]

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from heliograph.ids import new_uid
-from tests.conftest import StoreUrl
-from tests.dialects.house import House, uuid
-from tests.http.inprocess import Api, settings_for
+from tests.dialects.premises import Premises, uuid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.http.inprocess import Api
 
 CREATE, UPDATE, DELETE = "/access_codes/create", "/access_codes/update", "/access_codes/delete"
 CONVERT, UNMANAGED_UPDATE = "/access_codes/unmanaged/convert_to_managed", "/access_codes/unmanaged/update"
@@ -23,33 +21,25 @@ NO_CODE = (404, "access_code_not_found")
 OK = {"ok": True}
 
 
-@pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    api = Api(settings_for(StoreUrl(None, tmp_path_factory.mktemp("data"))))
-    api.start()
-    yield api
-    api.stop()
-
-
 @pytest.fixture
-def house(api: Api) -> House:
-    return House(api)
+def house(api: Api) -> Premises:
+    return Premises(api)
 
 
-def found(house: House, lock: str, **fields: Any) -> str:
+def found(house: Premises, lock: str, **fields: Any) -> str:
     """Return the id of a code that somebody set at the lock."""
     house.report(lock, {"externalId": "1", "code": "4711", "name": "Cleaning"} | fields)
     return str(house.codes(lock)[fields.get("name", "Cleaning")]["access_code_id"])
 
 
-def asked(house: House) -> list[Any]:
+def asked(house: Premises) -> list[Any]:
     """Return what the connector is asked to do, and has not been given before."""
     answer = house.api.get("/v1/device-operations?wait=0", house.connector)
     assert answer.status == 200, answer
     return list(answer.json()["data"])
 
 
-def carry_out(house: House, outcome: str = "succeeded", **more: Any) -> Any:
+def carry_out(house: Premises, outcome: str = "succeeded", **more: Any) -> Any:
     """Let the connector do the one thing that it is asked for; return what that was."""
     (operation,) = asked(house)
     path = f"/v1/device-operations/{operation['uid']}/complete"
@@ -58,14 +48,14 @@ def carry_out(house: House, outcome: str = "succeeded", **more: Any) -> Any:
     return operation
 
 
-def managed(house: House, lock: str, **fields: Any) -> Any:
+def managed(house: Premises, lock: str, **fields: Any) -> Any:
     """Return a code that was created and set."""
     made = house.post(CREATE, device_id=uuid(lock), **({"code": "0815", "name": "Guest"} | fields)).json()
     carry_out(house, externalId=str(new_uid().hex()))
     return made["access_code"]
 
 
-def shown(house: House, code: str) -> Any:
+def shown(house: Premises, code: str) -> Any:
     return house.shown(GET, "access_code", access_code_id=code)
 
 
@@ -80,7 +70,7 @@ def untimed(mutations: list[Any]) -> list[Any]:
 # -- creating -------------------------------------------------------------------------------------------------------
 
 
-def test_created_code_is_shown_with_every_field(house: House) -> None:
+def test_created_code_is_shown_with_every_field(house: Premises) -> None:
     lock = house.lock()
     answer = house.post(
         CREATE, device_id=uuid(lock), code="0815", name="Guest", starts_at="2099-03-02T14:00:00+01:00",
@@ -116,7 +106,7 @@ def test_created_code_is_shown_with_every_field(house: House) -> None:
     }
 
 
-def test_created_code_is_set_when_the_connector_has_set_it(house: House) -> None:
+def test_created_code_is_set_when_the_connector_has_set_it(house: Premises) -> None:
     lock = house.lock()
     code = house.post(CREATE, device_id=uuid(lock), starts_at="2099-01-01T00:00:00Z").json()["access_code"]
     assert len(code["code"]) == 6
@@ -128,7 +118,7 @@ def test_created_code_is_set_when_the_connector_has_set_it(house: House) -> None
     assert house.codes(lock) == {}
 
 
-def test_code_that_could_not_be_set_says_why(house: House) -> None:
+def test_code_that_could_not_be_set_says_why(house: Premises) -> None:
     lock = house.lock()
     code = house.post(CREATE, device_id=uuid(lock), code="1").json()["access_code"]["access_code_id"]
     carry_out(house, "failed", errors=[{"errorCode": "code_constraints_violated", "message": "Four digits, please."}])
@@ -138,7 +128,7 @@ def test_code_that_could_not_be_set_says_why(house: House) -> None:
     assert (error["error_code"], error["is_access_code_error"]) == ("failed_to_set_on_device", True)
 
 
-def test_pin_that_the_lock_holds_already_is_refused(house: House) -> None:
+def test_pin_that_the_lock_holds_already_is_refused(house: Premises) -> None:
     lock = house.lock()
     found(house, lock)
     assert house.refused(CREATE, device_id=uuid(lock), code="4711") == (409, "duplicate_access_code")
@@ -164,14 +154,14 @@ def test_pin_that_the_lock_holds_already_is_refused(house: House) -> None:
         }),
     ],
 )  # fmt: skip
-def test_what_breaks_a_rule_is_named_by_seam_s_name(house: House, field: str, wish: dict[str, Any]) -> None:
+def test_what_breaks_a_rule_is_named_by_seam_s_name(house: Premises, field: str, wish: dict[str, Any]) -> None:
     answer = house.post(CREATE, device_id=uuid(house.lock()), **wish)
     error = answer.json()["error"]
     assert (answer.status, error["type"]) == (400, "invalid_input")
     assert error["validation_errors"][field]["_errors"]
 
 
-def test_what_has_no_effect_is_accepted(house: House) -> None:
+def test_what_has_no_effect_is_accepted(house: Premises) -> None:
     answer = house.post(
         CREATE, device_id=uuid(house.lock()), attempt_for_offline_device=True, prefer_native_scheduling=True,
         is_one_time_use=False, use_backup_access_code_pool=False, common_code_key=None, customer_key="",
@@ -179,8 +169,8 @@ def test_what_has_no_effect_is_accepted(house: House) -> None:
     assert answer.status == 200, answer
 
 
-def test_code_needs_a_lock_of_the_workspace(house: House) -> None:
-    theirs = House(house.api).lock()
+def test_code_needs_a_lock_of_the_workspace(house: Premises) -> None:
+    theirs = Premises(house.api).lock()
     for device in (UNKNOWN, uuid(theirs)):
         assert house.refused(CREATE, device_id=device) == (404, "device_not_found")
     assert house.refused(CREATE, device_id=uuid(house.device())) == (400, "device_type_not_supported")
@@ -199,10 +189,10 @@ def test_code_needs_a_lock_of_the_workspace(house: House) -> None:
         ("POST", UNMANAGED_UPDATE, {"is_managed": True}),
     ],
 )
-def test_code_is_converted_under_its_id(house: House, method: str, path: str, more: dict[str, Any]) -> None:
+def test_code_is_converted_under_its_id(house: Premises, method: str, path: str, more: dict[str, Any]) -> None:
     lock = house.lock()
     code = found(house, lock)
-    wish = {"access_code_id": code, "force": True, "is_external_modification_allowed": True} | more
+    wish: dict[str, Any] = {"access_code_id": code, "force": True, "is_external_modification_allowed": True, **more}
     assert house.call(method, path, body=wish).json() == OK
     assert house.call("POST", path, body=wish).json() == OK
     assert house.shown(UNMANAGED_GET, "access_code", access_code_id=code)["is_managed"] is False
@@ -214,7 +204,7 @@ def test_code_is_converted_under_its_id(house: House, method: str, path: str, mo
     assert house.refused(path, **wish) == NO_CODE
 
 
-def test_conversion_that_fails_leaves_the_code_as_it_was_and_is_told(house: House) -> None:
+def test_conversion_that_fails_leaves_the_code_as_it_was_and_is_told(house: Premises) -> None:
     lock = house.lock()
     code = found(house, lock, cannotBeManaged=True)
     before = house.codes(lock)
@@ -226,7 +216,7 @@ def test_conversion_that_fails_leaves_the_code_as_it_was_and_is_told(house: Hous
     assert events[1]["access_code_errors"][0]["error_code"] == "cannot_be_managed"
 
 
-def test_managed_code_cannot_be_unmanaged_and_the_way_to_change_it_is_named(house: House) -> None:
+def test_managed_code_cannot_be_unmanaged_and_the_way_to_change_it_is_named(house: Premises) -> None:
     answer = house.post(UNMANAGED_UPDATE, access_code_id=found(house, house.lock()), is_managed=False)
     error = answer.json()["error"]
     assert (answer.status, error["type"]) == (400, "invalid_input")
@@ -239,14 +229,14 @@ def test_managed_code_cannot_be_unmanaged_and_the_way_to_change_it_is_named(hous
      {"access_code_id": UNKNOWN, "is_managed": True, "allow_external_modification": True,
       "is_external_modification_allowed": False}],
 )  # fmt: skip
-def test_conversion_must_be_asked_for_rightly(house: House, wish: dict[str, Any]) -> None:
+def test_conversion_must_be_asked_for_rightly(house: Premises, wish: dict[str, Any]) -> None:
     assert house.refused(UNMANAGED_UPDATE, **wish) == (400, "invalid_input")
 
 
 # -- changing -------------------------------------------------------------------------------------------------------
 
 
-def test_change_is_pending_until_the_lock_has_it(house: House) -> None:
+def test_change_is_pending_until_the_lock_has_it(house: Premises) -> None:
     code = managed(house, house.lock(), ends_at="2099-01-01T00:00:00Z")["access_code_id"]
     wish = {"access_code_id": code, "name": "Guest 2", "code": "0816", "ends_at": "2099-02-01T00:00:00Z"}
     assert house.call("PATCH", UPDATE, body=wish).json() == OK
@@ -271,7 +261,7 @@ def test_change_is_pending_until_the_lock_has_it(house: House) -> None:
     assert asked(house) == []
 
 
-def test_pending_change_shows_no_pin_to_who_may_not_read_it(house: House) -> None:
+def test_pending_change_shows_no_pin_to_who_may_not_read_it(house: Premises) -> None:
     code = managed(house, house.lock())["access_code_id"]
     house.post(UPDATE, access_code_id=code, code="0816")
     blind = house.limited("read access_code.tenant")
@@ -282,7 +272,7 @@ def test_pending_change_shows_no_pin_to_who_may_not_read_it(house: House) -> Non
     assert b"0816" not in answer.body
 
 
-def test_time_frame_ends_with_the_type_or_with_null(house: House) -> None:
+def test_time_frame_ends_with_the_type_or_with_null(house: Premises) -> None:
     lock = house.lock()
     for wish in ({"type": "ongoing"}, {"ends_at": None}):
         code = managed(house, lock, ends_at="2099-01-01T00:00:00Z", code=str(1000 + len(house.codes(lock, ""))))
@@ -292,7 +282,7 @@ def test_time_frame_ends_with_the_type_or_with_null(house: House) -> None:
         assert (after["type"], after["ends_at"], after["name"]) == ("ongoing", None, "Guest")
 
 
-def test_type_fits_the_times(house: House) -> None:
+def test_type_fits_the_times(house: Premises) -> None:
     code = managed(house, house.lock())["access_code_id"]
     at = "2099-01-01T00:00:00Z"
     wishes: tuple[dict[str, Any], ...] = (
@@ -303,7 +293,7 @@ def test_type_fits_the_times(house: House) -> None:
     assert house.post(UPDATE, access_code_id=code, type="time_bound", starts_at=at).json() == OK
 
 
-def test_flag_alone_changes_without_the_lock(house: House) -> None:
+def test_flag_alone_changes_without_the_lock(house: Premises) -> None:
     code = managed(house, house.lock())["access_code_id"]
     assert house.post(UPDATE, access_code_id=code, allow_external_modification=True, is_managed=True).json() == OK
     assert shown(house, code)["is_external_modification_allowed"] is True
@@ -326,7 +316,7 @@ SUCCESS: tuple[Any, ...] = ("DELETE_ACCESS_CODE", "success", {}, None)
 
 
 @pytest.mark.parametrize(("path", "getting"), [(DELETE, GET), (UNMANAGED_DELETE, UNMANAGED_GET)])
-def test_deletion_that_is_sent_again_does_not_look_like_a_failure(house: House, path: str, getting: str) -> None:
+def test_deletion_that_is_sent_again_does_not_look_like_a_failure(house: Premises, path: str, getting: str) -> None:
     lock = house.lock()
     code = managed(house, lock)["access_code_id"] if path == DELETE else found(house, lock)
     query = f"access_code_id={code}&_strict=true"
@@ -341,7 +331,7 @@ def test_deletion_that_is_sent_again_does_not_look_like_a_failure(house: House, 
     assert attempt(house.post(path, access_code_id=code)) == SUCCESS
 
 
-def test_code_that_the_lock_never_held_is_gone_at_once(house: House) -> None:
+def test_code_that_the_lock_never_held_is_gone_at_once(house: Premises) -> None:
     lock = house.lock()
     code = house.post(CREATE, device_id=uuid(lock)).json()["access_code"]["access_code_id"]
     carry_out(house, "failed")
@@ -349,15 +339,15 @@ def test_code_that_the_lock_never_held_is_gone_at_once(house: House) -> None:
     assert house.refused(GET, access_code_id=code) == NO_CODE
 
 
-def test_what_was_gone_as_one_kind_was_never_of_the_other(house: House) -> None:
+def test_what_was_gone_as_one_kind_was_never_of_the_other(house: Premises) -> None:
     code = found(house, house.lock())
     house.post(UNMANAGED_DELETE, access_code_id=code)
     carry_out(house)
     assert house.refused(DELETE, access_code_id=code) == NO_CODE
-    assert House(house.api).refused(UNMANAGED_DELETE, access_code_id=code) == NO_CODE
+    assert Premises(house.api).refused(UNMANAGED_DELETE, access_code_id=code) == NO_CODE
 
 
-def test_code_that_cannot_be_deleted_stays(house: House) -> None:
+def test_code_that_cannot_be_deleted_stays(house: Premises) -> None:
     code = found(house, house.lock(), cannotDelete=True)
     answer = house.post(UNMANAGED_DELETE, access_code_id=code)
     assert (answer.status, answer.json()["error"]["type"]) == (409, "conflict")
@@ -367,8 +357,8 @@ def test_code_that_cannot_be_deleted_stays(house: House) -> None:
 # -- what is not there, and what is not allowed ---------------------------------------------------------------------
 
 
-def test_each_kind_is_unknown_to_the_other_s_routes_and_to_other_workspaces(house: House) -> None:
-    lock, other = house.lock(), House(house.api)
+def test_each_kind_is_unknown_to_the_other_s_routes_and_to_other_workspaces(house: Premises) -> None:
+    lock, other = house.lock(), Premises(house.api)
     ours, plain = managed(house, lock)["access_code_id"], found(house, lock)
     refusals = []
     for path, code in ((CONVERT, ours), (UNMANAGED_DELETE, ours), (UPDATE, plain), (DELETE, plain)):
@@ -396,12 +386,12 @@ def test_each_kind_is_unknown_to_the_other_s_routes_and_to_other_workspaces(hous
         (UNMANAGED_DELETE, "delete access_code.tenant", {"access_code_id": UNKNOWN}),
     ],
 )
-def test_each_change_needs_its_permission(house: House, path: str, permission: str, wish: dict[str, Any]) -> None:
+def test_each_change_needs_its_permission(house: Premises, path: str, permission: str, wish: dict[str, Any]) -> None:
     answer = house.post(path, house.limited("read access_code.tenant"), **wish)
     assert (answer.status, permission in answer.json()["error"]["message"]) == (403, True)
 
 
-def test_creator_who_may_not_read_pins_is_not_shown_the_chosen_one(house: House) -> None:
+def test_creator_who_may_not_read_pins_is_not_shown_the_chosen_one(house: Premises) -> None:
     key = house.limited("create access_code.tenant")
     code = house.post(CREATE, key, device_id=uuid(house.lock())).json()["access_code"]
     assert (code["code"], code["status"]) == (None, "setting")

@@ -8,32 +8,22 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from heliograph.ids import new_uid
-from tests.conftest import StoreUrl
-from tests.dialects.house import House, uuid
-from tests.http.inprocess import Api, settings_for
+from tests.dialects.premises import Premises, uuid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.http.inprocess import Api
 
 DEVICES = "/devices/list"
 ACCOUNTS = "/connected_accounts/list"
 UNKNOWN = uuid(new_uid().hex())
 
 
-@pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    api = Api(settings_for(StoreUrl(None, tmp_path_factory.mktemp("data"))))
-    api.start()
-    yield api
-    api.stop()
-
-
 @pytest.fixture
-def house(api: Api) -> House:
-    return House(api)
+def house(api: Api) -> Premises:
+    return Premises(api)
 
 
-def ids(house: House, path: str = DEVICES, **parameters: Any) -> list[str]:
+def ids(house: Premises, path: str = DEVICES, **parameters: Any) -> list[str]:
     name = path.split("/")[1]
     return [one[f"{name[:-1]}_id"] for one in house.shown(path, name, **parameters)]
 
@@ -41,7 +31,7 @@ def ids(house: House, path: str = DEVICES, **parameters: Any) -> list[str]:
 # -- devices --------------------------------------------------------------------------------------------------------
 
 
-def test_lock_is_shown_with_every_field(house: House) -> None:
+def test_lock_is_shown_with_every_field(house: Premises) -> None:
     place = house.api.made("/v1/locations", {"name": "Pier 3"}, house.key)["uid"]
     lock = house.lock(brand="Yale Home", model="Linus", serialNumber="L-0", name="Front Door", locationUid=place)
     house.tell(lock, session={"state": "online"}, battery={"level": 0.07})
@@ -83,14 +73,14 @@ def test_lock_is_shown_with_every_field(house: House) -> None:
 
 
 @pytest.mark.parametrize(("percent", "status"), [(10, "critical"), (20, "low"), (21, "good"), (95, "full")])
-def test_battery_is_told_in_words(house: House, percent: int, status: str) -> None:
+def test_battery_is_told_in_words(house: Premises, percent: int, status: str) -> None:
     lock = house.lock()
     house.tell(lock, battery={"level": percent / 100})
     shown = house.shown("/devices/get", "device", device_id=uuid(lock))
     assert shown["properties"]["battery"] == {"level": percent / 100, "status": status}
 
 
-def test_device_shows_that_it_is_offline_and_what_is_wrong_with_its_account(house: House) -> None:
+def test_device_shows_that_it_is_offline_and_what_is_wrong_with_its_account(house: Premises) -> None:
     account = house.an_account()
     lock = house.lock(connectedAccountUid=account)
     house.tell(lock, session={"state": "offline"}, errors=[{"code": "hub_disconnected", "message": "No hub."}])
@@ -110,7 +100,7 @@ def test_device_shows_that_it_is_offline_and_what_is_wrong_with_its_account(hous
     ]
 
 
-def test_devices_are_found_by_every_filter(house: House) -> None:
+def test_devices_are_found_by_every_filter(house: Premises) -> None:
     other = house.an_account()
     door = house.lock(name="Front Door", brand="August", customMetadata={"wing": "north", "spare": True})
     gate = house.lock(name="Gate", connectedAccountUid=other)
@@ -133,28 +123,28 @@ def test_devices_are_found_by_every_filter(house: House) -> None:
     assert house.call("GET", DEVICES, query=query).json()["devices"][0]["device_id"] == uuid(door)
 
 
-def test_no_device_passes_an_empty_array(house: House) -> None:
+def test_no_device_passes_an_empty_array(house: Premises) -> None:
     house.lock()
     assert house.call("GET", DEVICES, query="device_ids=&_strict=true").json()["devices"] == []
     assert house.post(DEVICES, connected_account_ids=[]).json()["devices"] == []
     assert house.post(DEVICES, device_id=[], device_types=[]).json()["devices"] == []
 
 
-def test_device_is_got_by_its_name_whatever_the_case(house: House) -> None:
+def test_device_is_got_by_its_name_whatever_the_case(house: Premises) -> None:
     door, _ = house.lock(name="Front Door"), house.lock(name="Front Door 2")
     assert house.shown("/devices/get", "device", name="front door")["device_id"] == uuid(door)
     assert house.refused("/devices/get", name="front") == (404, "device_not_found")
 
 
-def test_device_that_left_is_no_more(house: House) -> None:
+def test_device_that_left_is_no_more(house: Premises) -> None:
     lock = house.lock()
     assert house.api.post(f"/v1/devices/{lock}/deprovision", house.key, {}).status == 200
     assert ids(house) == []
     assert house.refused("/devices/get", device_id=uuid(lock)) == (404, "device_not_found")
 
 
-def test_another_workspace_s_is_as_unknown_as_any(house: House) -> None:
-    other = House(house.api)
+def test_another_workspace_s_is_as_unknown_as_any(house: Premises) -> None:
+    other = Premises(house.api)
     lock = other.lock(name="Theirs")
     assert ids(house) == []
     assert ids(house, device_ids=[uuid(lock)]) == []
@@ -171,7 +161,7 @@ def test_another_workspace_s_is_as_unknown_as_any(house: House) -> None:
 
 
 @pytest.mark.parametrize("wanted", [{}, {"device_id": "no uuid"}, {"device_id": 7}, {"name": ["a"]}])
-def test_device_must_be_named_rightly(house: House, wanted: dict[str, Any]) -> None:
+def test_device_must_be_named_rightly(house: Premises, wanted: dict[str, Any]) -> None:
     assert house.refused("/devices/get", **wanted) == (400, "invalid_input")
 
 
@@ -179,7 +169,7 @@ def test_device_must_be_named_rightly(house: House, wanted: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize("more", [{}, {"search": "door"}])
-def test_pages_are_turned_by_cursor_and_by_url_and_end_when_nothing_follows(house: House, more: dict[str, Any]) -> None:
+def test_pages_are_turned_by_cursor_and_by_url_and_end_when_nothing_follows(house: Premises, more: dict[str, Any]) -> None:
     made = [uuid(house.lock(name=f"Door {number}")) for number in range(5)]
     house.lock(name="Gate")
     if not more:
@@ -201,21 +191,21 @@ def test_pages_are_turned_by_cursor_and_by_url_and_end_when_nothing_follows(hous
     assert (pagination["next_page_cursor"], pagination["next_page_url"]) == (None, None)
 
 
-def test_page_fits_only_the_parameters_that_it_came_with(house: House) -> None:
+def test_page_fits_only_the_parameters_that_it_came_with(house: Premises) -> None:
     house.lock(), house.lock()
     cursor = house.post(DEVICES, limit=1).json()["pagination"]["next_page_cursor"]
     mismatch = (400, "mismatched_page_parameters")
     assert house.post(DEVICES, limit=1, page_cursor=cursor).status == 200
     assert house.refused(DEVICES, limit=2, page_cursor=cursor) == mismatch
     assert house.refused(DEVICES, limit=1, search="door", page_cursor=cursor) == mismatch
-    assert House(house.api).refused(DEVICES, limit=1, page_cursor=cursor) == mismatch
+    assert Premises(house.api).refused(DEVICES, limit=1, page_cursor=cursor) == mismatch
     assert house.refused(DEVICES, limit=1, page_cursor="rubbish") == (400, "invalid_input")
 
 
 # -- accounts and the workspace -------------------------------------------------------------------------------------
 
 
-def test_account_is_shown_with_every_field(house: House) -> None:
+def test_account_is_shown_with_every_field(house: Premises) -> None:
     answer = house.api.post(f"/v1/connected-accounts/{house.account}/disconnect", house.key, {})
     assert answer.status == 200, answer
     shown = house.shown("/connected_accounts/get", "connected_account", connected_account_id=uuid(house.account))
@@ -240,7 +230,7 @@ def test_account_is_shown_with_every_field(house: House) -> None:
     }
 
 
-def test_accounts_are_found_by_metadata_and_text(house: House) -> None:
+def test_accounts_are_found_by_metadata_and_text(house: Premises) -> None:
     south = uuid(house.an_account(name="Hill Hotel", customMetadata={"region": "south"}))
     assert ids(house, ACCOUNTS) == [uuid(house.account), south]
     assert ids(house, ACCOUNTS, search="hill") == [south]
@@ -250,12 +240,12 @@ def test_accounts_are_found_by_metadata_and_text(house: House) -> None:
     assert len(found) == 2
 
 
-def test_e_mail_addresses_are_not_known(house: House) -> None:
+def test_e_mail_addresses_are_not_known(house: Premises) -> None:
     wanted = {"connected_account_id": uuid(house.account), "email": "a@b.example"}
     assert house.refused("/connected_accounts/get", **wanted) == (400, "invalid_input")
 
 
-def test_workspace_is_the_key_s_own(house: House) -> None:
+def test_workspace_is_the_key_s_own(house: Premises) -> None:
     shown = house.shown("/workspaces/get", "workspace")
     name = house.api.get(f"/v1/tenants/{house.uid}", house.key).json()["name"]
     assert (shown["workspace_id"], shown["name"], shown["company_name"]) == (uuid(house.uid), name, name)
@@ -263,7 +253,7 @@ def test_workspace_is_the_key_s_own(house: House) -> None:
 
 
 @pytest.mark.parametrize("path", ["/devices/list", "/connected_accounts/list", "/workspaces/get"])
-def test_key_without_the_permission_is_told_which_one_is_missing(house: House, path: str) -> None:
+def test_key_without_the_permission_is_told_which_one_is_missing(house: Premises, path: str) -> None:
     answer = house.get(path, house.limited("report access_code.tenant"))
     assert answer.status == 403
     assert "read " in answer.json()["error"]["message"]
