@@ -77,7 +77,12 @@ class Sdk:
         # The SDKs take settings from variables of these names too.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("SEAM_")}
         self._process = subprocess.Popen(
-            kind.command, cwd=ROOT, env=inherited, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            kind.command,
+            cwd=ROOT,
+            env=inherited | {"NO_PROXY": "127.0.0.1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def close(self) -> None:
@@ -107,7 +112,8 @@ class Sdk:
         assert "error" not in answer, answer
         self.types = answer["types"]
         if self.kind.exact:
-            assert set(answer["lacking"]) <= PINS_LEFT_OUT
+            lacking = set(answer["lacking"]) - PINS_LEFT_OUT
+            assert not lacking, f"The SDK takes for granted what it was not answered: {lacking}"
             assert "DeepAttrDict" not in self.types, "The SDK knows no class for what it was answered."
         return answer["value"]
 

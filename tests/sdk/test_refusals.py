@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.sdk.sdks import PYTHON
 from tests.sdk.site import Site, as_id
 
 if TYPE_CHECKING:
@@ -122,3 +123,12 @@ def test_key_without_the_permission_is_told_which_one(sdk: Sdk, server: Server, 
     refused = sdk.refused("devices.list")
     assert (refused.name, refused.status) == (OTHER, 403)
     assert "read device.tenant" in refused.message
+
+
+def test_what_heliograph_does_not_have_is_a_route_that_is_not_there(sdk: Sdk) -> None:
+    refused = sdk.refused("thermostats.list")
+    if sdk.kind is PYTHON["python-2"]:
+        # It asks at the root, where only what the dialect has is the dialect's.
+        assert (refused.name, refused.message[:3]) == ("HTTPError", "404")
+    else:
+        assert (refused.name, refused.code, refused.status) == (OTHER, "route_not_found", 404)
