@@ -1,0 +1,178 @@
+"""What is the case in a simulated fleet at one moment of the plan, and what the server has to believe of it."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from heliograph.simulation.fleet import Account, Before, Fleet, Lock, Player, dice
+
+Kind = Literal["convert_access_code", "set_access_code", "update_access_code", "remove_access_code"]
+"""What a connector may be asked to do."""
+
+Outcome = Literal["succeeded", "failed", "silent"]
+"""What becomes of it; a connector that is silent lets the time run out."""
+
+BATTERY_LOW, BATTERY_RECOVERED = 20, 30
+"""Percent at which the platform, unless it is set otherwise, calls a battery low, and no longer so."""
+
+
+@dataclass
+class Presence:
+    """What a device says of itself; `session` counts its connections."""
+
+    online: bool = False
+    session: int = 0
+    battery: int = 100
+    low: bool = False
+    hot: bool = False
+
+
+@dataclass
+class PlayerState:
+    """A player; `tried` counts how often it registered in vain, `warned` tells that its recipe's operator knows."""
+
+    player: Player
+    enrolled: bool = False
+    tried: int = 0
+    warned: bool = False
+    presence: Presence = field(default_factory=Presence)
+
+    @property
+    def actor(self) -> str:
+        """Its name in the plan."""
+        return f"player {self.player.number}"
+
+
+@dataclass
+class Pending:
+    """An operation that a connector has to complete, and how it will; `since` is the step that asked for it.
+
+    `wish` has the fields of the code as they will be when it succeeds.
+    """
+
+    name: str
+    kind: Kind
+    outcome: Outcome
+    error: str
+    since: int
+    wish: dict[str, Any]
+
+
+@dataclass
+class CodeState:
+    """An access code. `hidden` are codes whose PIN the lock does not show; `on_lock` is whether the lock has it."""
+
+    number: int
+    name: str
+    pin: str
+    frame: tuple[str, str] | None = None
+    hidden: bool = False
+    cannot_be_managed: bool = False
+    managed: bool = False
+    on_lock: bool = True
+    operations: int = 0
+    pending: Pending | None = None
+
+    @property
+    def external_id(self) -> str:
+        """What the lock calls it."""
+        return f"slot-{self.number}"
+
+    def reported(self) -> dict[str, Any]:
+        """Return what the lock says of it; of managed codes the PIN is left out, for it is known."""
+        start, end = self.frame or (None, None)
+        said = {
+            "externalId": self.external_id,
+            "name": self.name,
+            "type": "time_bound" if self.frame else "ongoing",
+            "code": None if self.hidden or self.managed else self.pin,
+            "startsAt": start,
+            "endsAt": end,
+            "cannotBeManaged": self.cannot_be_managed or None,
+        }
+        return {name: value for name, value in said.items() if value is not None}
+
+
+@dataclass
+class LockState:
+    """A lock and the codes on it by their numbers."""
+
+    lock: Lock
+    codes: dict[int, CodeState] = field(default_factory=dict)
+    numbered: int = 0
+    presence: Presence = field(default_factory=Presence)
+
+    @property
+    def actor(self) -> str:
+        """Its name in the plan."""
+        return f"lock {self.lock.number}"
+
+    @property
+    def managed_pins(self) -> list[str]:
+        """The PINs that a code to be taken over must not have."""
+        return [code.pin for code in self.codes.values() if code.managed]
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether its connector is about to answer for one of its codes."""
+        return any(code.pending and code.pending.outcome != "silent" for code in self.codes.values())
+
+    @property
+    def shown(self) -> list[CodeState]:
+        """The codes that it reports."""
+        return [code for code in self.codes.values() if code.on_lock]
+
+    def at_rest(self, *, managed: bool) -> list[CodeState]:
+        """Return the codes to which nothing is being done, of one of the two kinds."""
+        return [code for code in self.codes.values() if code.managed == managed and code.pending is None]
+
+    def name_of(self, code: CodeState) -> str:
+        """Return a code's name in the plan."""
+        return f"code {self.lock.number}/{code.number}"
+
+
+@dataclass
+class AccountState:
+    """An account at a vendor."""
+
+    account: Account
+    connected: bool = True
+
+    @property
+    def actor(self) -> str:
+        """Its name in the plan."""
+        return f"account {self.account.number}"
+
+
+class World:
+    """All of it; `steps` counts what has happened, `chance` decides what happens next."""
+
+    def __init__(self, fleet: Fleet, before: Before) -> None:
+        self.fleet = fleet
+        self.before = before
+        self.chance: random.Random = dice(fleet.seed, "plan", len(fleet.players), len(fleet.locks))
+        self.steps = 0
+        self.players = [PlayerState(player, warned=player.serial in before.warned) for player in fleet.players]
+        self.locks = [LockState(lock) for lock in fleet.locks]
+        self.accounts = [AccountState(account) for account in fleet.accounts]
+
+    def account_of(self, lock: LockState) -> AccountState:
+        """Return the account that a lock belongs to."""
+        return self.accounts[lock.lock.account - 1]
+
+    def locks_of(self, account: AccountState) -> list[LockState]:
+        """Return the locks of an account."""
+        return [lock for lock in self.locks if lock.lock.account == account.account.number]
+
+    def reachable(self) -> list[LockState]:
+        """Return the locks that can be talked to."""
+        return [lock for lock in self.locks if lock.presence.online and self.account_of(lock).connected]
+
+    def free_pin(self, lock: LockState) -> str:
+        """Return digits that no code on a lock has."""
+        taken = {code.pin for code in lock.codes.values()}
+        while (pin := f"{self.chance.randrange(10**6):06}") in taken:
+            pass
+        return pin
