@@ -99,7 +99,8 @@ def _stopped_by_signals(play: Play) -> Iterator[None]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         play.stop()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
