@@ -58,7 +58,7 @@ def events_meanwhile(server: Server) -> Iterator[Pacer]:
 
 def fleet(rows: int) -> bytes:
     """Write a file of so many devices, each with serial number, MAC address, model, name and two columns of its own."""
-    lines = ["Brand,Model,Serial Number,MAC Address,Device Name,metadata.floor,metadata.contract"]
+    lines = ["Brand,Model,Serial Number,MAC Address,Device Name,customMetadata.floor,customMetadata.contract"]
     lines += [
         f"Samsung,QM55C,SN-{n:08d},02:00:{n >> 24 & 255:02X}:{n >> 16 & 255:02X}:{n >> 8 & 255:02X}:{n & 255:02X},"
         f'"Lobby {n}, left",{n % 40},C-{n % 977:04d}'

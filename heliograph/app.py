@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from heliograph import publish
+from heliograph.access_codes.completing import expire
 from heliograph.access_codes.forgetting import FORGETTING
 from heliograph.access_codes.reporting import report_kind
 from heliograph.clock import MICROSECONDS, Clock
@@ -23,6 +24,7 @@ from heliograph.jobs import actions as jobs
 from heliograph.jobs.model import JobKind
 from heliograph.jobs.recurring import Chore, Recurring
 from heliograph.jobs.runner import Runner
+from heliograph.operations import actions as operations
 from heliograph.presence import actions as presence
 from heliograph.provisioning import actions as provisioning
 from heliograph.provisioning.importing import import_kind
@@ -114,6 +116,7 @@ def _job_kinds(settings: Settings, sealer: Sealer) -> tuple[JobKind, ...]:
     return DETACHING, FORGETTING, import_kind(parse_demands(settings.brand_demands), sealer), report_kind(sealer)
 
 
+OPERATIONS_ROUND_SECONDS = 5.0
 SILENCE_ROUND_SECONDS = 10.0
 ATTEMPTS_ROUND_SECONDS = 300.0
 JOBS_ROUND_SECONDS = 3600.0
@@ -140,7 +143,10 @@ def _chores(settings: Settings) -> list[Chore]:
         return presence.end_silent(tx, scope, tx.now - silence, CHORE_ROWS)
 
     forget_jobs = partial(jobs.forget, kept_days=settings.job_days)
+    forget_operations = partial(operations.forget, kept_days=settings.operation_days, limit=CHORE_ROWS)
     chores = [
+        Chore("expire-operations", OPERATIONS_ROUND_SECONDS, operations.overdue_tenants, expire),
+        Chore("forget-operations", JOBS_ROUND_SECONDS, all_tenants, forget_operations),
         Chore("forget-attempts", ATTEMPTS_ROUND_SECONDS, with_old_attempts, forget_attempts),
         Chore("forget-jobs", JOBS_ROUND_SECONDS, all_tenants, forget_jobs),
     ]

@@ -132,6 +132,13 @@ class Settings:
     low_battery: int = _setting(
         20, "percent", "The charge of a device's battery down to which it counts as low.", _between(0, 90)
     )
+    operation_deadline: int = _setting(
+        600, "seconds", "How long an operation may wait for its connector until it has failed.", _between(1, 86_400)
+    )
+    operation_lease: int = _setting(
+        60, "seconds", "How long an operation that a connector took is offered to no other.", _between(1, 3600)
+    )
+    operation_days: int = _setting(30, "days", "How long operations that ended are kept.", _between(1, 3650))
     device_silence: int = _setting(
         300,
         "seconds",

@@ -6,9 +6,15 @@ from collections.abc import Mapping
 from typing import get_args
 
 from docs.generator import markdown
-from heliograph.devices.model import LARGEST_METADATA, LONGEST_NAME, MOST_METADATA_NAMES, MOST_TAGS
+from heliograph.devices.model import (
+    LONGEST_METADATA_KEY,
+    LONGEST_METADATA_TEXT,
+    LONGEST_NAME,
+    MOST_METADATA_KEYS,
+    MOST_TAGS,
+)
 from heliograph.provisioning.claims import LONGEST_CODE, SHORTEST_CODE
-from heliograph.provisioning.columns import LONGEST_METADATA_KEY, MOST_COLUMNS, SPELLINGS
+from heliograph.provisioning.columns import MOST_COLUMNS, SPELLINGS
 from heliograph.provisioning.cutting import LONGEST_ROW
 from heliograph.provisioning.importrows import Outcome
 from heliograph.provisioning.spreadsheet import MOST_ROWS
@@ -27,7 +33,7 @@ _FILE = f"""\
   delimiters and line breaks.
 - Not a workbook (`.xlsx`, `.xls`, `.ods`) and nothing compressed: save the sheet as "CSV UTF-8".
 - **JSONL**: one JSON object on each line, with the field names below. `tags` is a list; `tagUids`, `policyUid` and
-  `locationUid` are accepted too; `metadata` is an object.
+  `locationUid` are accepted too; `customMetadata` is an object.
 - At most {MOST_ROWS:,} rows, {MOST_COLUMNS} columns and {LONGEST_ROW // 1024} KiB in one row. The size of the file is
   bounded by [`import_bytes`](settings.md).
 - A quote `'` before a cell that begins with `=`, `+`, `-`, `@` (full-width too), a tab or a line end is taken away: our
@@ -71,7 +77,10 @@ _VALUES: Mapping[str, str] = {
         f"What the device must present, once: {SHORTEST_CODE} to {LONGEST_CODE} letters, digits, hyphens and spaces."
     ),
     "claimCodeExpiresAt": "Until when, as RFC 3339 with an offset: `2027-01-31T12:00:00Z`.",
-    "metadata": f"A JSON object of at most {MOST_METADATA_NAMES} names and {LARGEST_METADATA // 1024} KiB.",
+    "customMetadata": (
+        f"A flat JSON object of at most {MOST_METADATA_KEYS} keys; a value is `true`, `false` or a text of at most"
+        f" {LONGEST_METADATA_TEXT} characters."
+    ),
 }
 
 _OUTCOMES: Mapping[Outcome, tuple[str, str]] = {
@@ -115,9 +124,9 @@ def page() -> str:
         for field, names in SPELLINGS.items()
     ]
     pattern = (
+        "`customMetadata.<key>`",
+        f"One entry of the device's custom metadata, as text; the key has at most {LONGEST_METADATA_KEY} characters.",
         "`metadata.<key>`",
-        f"One entry of the device's metadata, as text; the key has at most {LONGEST_METADATA_KEY} characters.",
-        markdown.NOTHING,
     )
     outcomes = [(markdown.code(outcome), *_OUTCOMES[outcome]) for outcome in get_args(Outcome)]
     return markdown.document(

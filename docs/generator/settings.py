@@ -9,7 +9,7 @@ from typing import Any
 from docs.generator import markdown
 from heliograph.catalog.actions import LARGEST_TYPE_COUNT
 from heliograph.catalog.model import LARGEST_SCHEMA
-from heliograph.devices.model import LARGEST_METADATA, MOST_METADATA_NAMES, MOST_TAGS
+from heliograph.devices.model import LONGEST_METADATA_KEY, LONGEST_METADATA_TEXT, MOST_METADATA_KEYS, MOST_TAGS
 from heliograph.eventlog.attributes import LARGEST_EXTENSIONS
 from heliograph.http.connection_problems import MAX_URL_BYTES
 from heliograph.http.events import MOST_VALUES
@@ -19,7 +19,7 @@ from heliograph.presence.model import MOST_MEASUREMENTS
 from heliograph.provisioning.claims import MOST_TRIES
 from heliograph.provisioning.columns import MOST_COLUMNS
 from heliograph.provisioning.spreadsheet import MOST_ROWS
-from heliograph.references.model import LARGEST_ITEMS, MOST_LEVELS
+from heliograph.references.model import LARGEST_ITEMS, LARGEST_METADATA, MOST_LEVELS, MOST_METADATA_NAMES
 from heliograph.settings import ENVIRONMENT_PREFIX, FILE_NAME, table
 from heliograph.tenancy.access import LARGEST_SUBTREE
 from heliograph.tenancy.actions import LARGEST_KEY_COUNT
@@ -49,7 +49,10 @@ _FIXED = (
     (LARGEST_EXTENSIONS, "bytes of a CloudEvent's extensions, names and values"),
     (LARGEST_KEY_COUNT, "keys of a tenant"),
     (MOST_TAGS, "tags of a device or recipe"),
-    (MOST_METADATA_NAMES, "names in the metadata of a device or recipe"),
+    (MOST_METADATA_KEYS, "keys in the custom metadata of a device, recipe or connected account"),
+    (LONGEST_METADATA_KEY, "characters of such a key"),
+    (LONGEST_METADATA_TEXT, "characters of a text in custom metadata"),
+    (MOST_METADATA_NAMES, "names in the metadata of a location"),
     (LARGEST_METADATA, "bytes of that metadata, as JSON"),
     (LARGEST_ITEMS, "bytes of a policy's items, as JSON"),
     (MOST_LEVELS, "levels of tags below each other"),

@@ -16,9 +16,8 @@ from heliograph.access_codes.model import AccessCode, CodeFilter, CodeReport, Fo
 from heliograph.access_codes.pins import Pins
 from heliograph.access_codes.reconcile import diff
 from heliograph.connected_accounts import actions as connected_accounts
-from heliograph.connected_accounts.model import CustomMetadata
 from heliograph.devices import actions as devices
-from heliograph.devices.model import Device
+from heliograph.devices.model import CustomMetadata, Device
 from heliograph.errors import Conflict, NotFound, Unprocessable
 from heliograph.ids import as_hex
 from heliograph.jobs import actions as jobs
@@ -111,11 +110,23 @@ def footing_of(tx: Transaction, scope: Scope, device_uid: bytes) -> Footing:
 
 
 def footing_on(device: Device, account_uid: bytes, account_metadata: CustomMetadata) -> Footing:
-    """Return the lock and its account; events can show of its metadata the texts and truth values."""
-    shown = {name: value for name, value in device.settings.metadata.items() if isinstance(value, str | bool)}
+    """Return the lock and its account, with what is noted on them at this moment."""
     return Footing(
-        device_uid=device.uid, device_metadata=shown, account_uid=account_uid, account_metadata=account_metadata
-    )
+        device_uid=device.uid, device_metadata=device.settings.custom_metadata, account_uid=account_uid,
+        account_metadata=account_metadata,
+    )  # fmt: skip
+
+
+def raise_version(tx: Transaction, scope: Scope, device_uid: bytes, settled_at: int | None = None) -> None:
+    """Note that something changed of what is known of a lock's codes.
+
+    `settled_at` is when the lock did what it was asked for: a report from before that is late.
+    """
+    before = store.find_lock(tx, scope, device_uid) or Lock(reported_at=0, version=0, complete_version=0)
+    reported_at = before.reported_at if settled_at is None else max(before.reported_at, settled_at)
+    store.save_lock(
+        tx, scope, device_uid, msgspec.structs.replace(before, version=before.version + 1, reported_at=reported_at)
+    )  # fmt: skip
 
 
 def survey(tx: Transaction, scope: Scope, device_uid: bytes) -> Survey:

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from heliograph import publish
-from heliograph.access_codes import events, managed_events, store
+from heliograph.access_codes import events, managed_events, settling, store
+from heliograph.access_codes.changes import read_request
 from heliograph.access_codes.model import AccessCode, Footing, ReportedCode, found
 from heliograph.access_codes.pins import Pins
 from heliograph.access_codes.reconcile import Change, Diff, changed_code
+from heliograph.access_codes.settling import MODIFIED_AT_LOCK, Fact
 from heliograph.catalog.definition import EventDefinition
 from heliograph.devices.model import Condition
 from heliograph.eventlog.model import RelatedEntity
 from heliograph.ids import as_hex, as_uuid, new_uid
+from heliograph.operations import actions as operations
 from heliograph.storage.engine import Transaction
 from heliograph.tenancy.model import Scope
 from heliograph.times import print_milliseconds, print_time
 
-REMOVED_AT_LOCK = "conflicting_external_modification"
-"""Error of a managed code that somebody else took from the lock; Seam's code for the same thing."""
+MODIFIED_WITH_LEAVE = "external_modification_in_effect"
+"""Warning of a managed code that somebody else modified at the lock, who may; Seam's code for the same thing."""
+
+SEEN_AT_LOCK = "The lock shows it."
 
 
 class Vanished(msgspec.Struct, frozen=True):
@@ -32,7 +37,7 @@ class Vanished(msgspec.Struct, frozen=True):
 
 
 class Returned(msgspec.Struct, frozen=True):
-    """A managed code that is back on the lock after somebody else had taken it away."""
+    """A managed code that was not known to be on the lock, and is."""
 
     code: AccessCode
 
@@ -60,7 +65,7 @@ class Counts(msgspec.Struct, frozen=True):
 
 def steps_of(diff: Diff) -> tuple[Step, ...]:
     """Return what a diff asks for; what is gone comes first, so that no PIN is told to be there twice."""
-    returned = [Returned(code) for code in diff.unchanged if _was_removed(code)]
+    returned = [Returned(code) for code in diff.unchanged if code.is_missed]
     return (*(Vanished(code) for code in diff.vanished), *diff.changed, *returned, *diff.discovered)
 
 
@@ -76,11 +81,19 @@ def apply_steps(tx: Transaction, scope: Scope, footing: Footing, steps: Sequence
             work.accept(step.code)
         else:
             work.discover(step)
-    store.delete_codes(tx, scope, work.gone)
+    remove_codes(tx, scope, work.gone)
     for code in work.changed:
         store.update_code(tx, scope, code)
     store.insert_codes(tx, scope, work.new)
     publish.record_all(tx, scope, work.told)
+
+
+def remove_codes(tx: Transaction, scope: Scope, uids: Sequence[bytes]) -> None:
+    """Remove codes, and cancel what connectors were still to do about them."""
+    store.delete_codes(tx, scope, uids)
+    for operation in operations.pending_about(tx, scope, uids).values():
+        kept = read_request(operation.request).without_pin().to_keep()
+        operations.end(tx, scope, operation, "cancelled", request=kept)
 
 
 class _Work:
@@ -112,38 +125,67 @@ class _Work:
             self._tell(events.UNMANAGED_REMOVED, code.uid)
             return
         # It stays ours to set again or to delete; `unset` keeps the next report from missing it once more.
-        error = Condition(REMOVED_AT_LOCK, "The code was removed at the lock.", print_time(self._at))
-        errors = (*(one for one in code.errors if one.code != REMOVED_AT_LOCK), error)
-        self.changed.append(
-            msgspec.structs.replace(
-                code, status="unset", errors=errors, updated_at=self._now, version=code.version + 1
-            )
-        )  # fmt: skip
+        lost = msgspec.structs.replace(code, status="unset", errors=_without(code.errors, MODIFIED_AT_LOCK))
+        if code.status == "unknown" or (code.ends_at is not None and code.ends_at <= self._at):
+            self._change(lost)
+            self._tell(managed_events.ACCESS_CODE_REMOVED_FROM_DEVICE, code.uid)
+            return
+        error = Condition(MODIFIED_AT_LOCK, "The code was removed at the lock.", print_time(self._at))
+        self._change(msgspec.structs.replace(lost, errors=(*lost.errors, error)))
         self._tell(managed_events.ACCESS_CODE_DELETED_EXTERNALLY, code.uid)
 
     def change(self, change: Change) -> None:
-        known = _present_again(change.known) if _was_removed(change.known) else change.known
+        known = change.known
         sealed = self._pins.seal(known.uid, change.reported.pin)
-        change = msgspec.structs.replace(change, known=known)
-        self.changed.append(changed_code(change, sealed_pin=sealed, now=self._now))
-        if known.managed and change.modifications:
+        after = changed_code(change, sealed_pin=sealed, now=self._now)
+        if known.is_missed:
+            # Nobody knew what the lock holds, so it cannot be said that somebody else changed it.
+            after = _present(after)
+            self._tell_facts(
+                known.uid, (*settling.changes(known, after, SEEN_AT_LOCK), settling.on_lock(after, self._at))
+            )
+        elif known.managed and change.modifications:
+            after = self._modified(after)
             self._tell(managed_events.ACCESS_CODE_MODIFIED_EXTERNALLY, known.uid)
+        self.changed.append(after)
 
     def accept(self, code: AccessCode) -> None:
-        code = _present_again(code)
+        code = _present(code)
+        self._change(code)
+        self._tell_facts(code.uid, (settling.on_lock(code, self._at),))
+
+    def _modified(self, code: AccessCode) -> AccessCode:
+        at = print_time(self._at)
+        if code.external_modification_allowed:
+            warning = Condition(MODIFIED_WITH_LEAVE, "The code was changed at the lock.", at)
+            return msgspec.structs.replace(code, warnings=(*_without(code.warnings, MODIFIED_WITH_LEAVE), warning))
+        error = Condition(MODIFIED_AT_LOCK, "The code was changed at the lock.", at)
+        return msgspec.structs.replace(code, errors=(*_without(code.errors, MODIFIED_AT_LOCK), error))
+
+    def _change(self, code: AccessCode) -> None:
         self.changed.append(msgspec.structs.replace(code, updated_at=self._now, version=code.version + 1))
 
     def _tell(self, definition: EventDefinition, uid: bytes) -> None:
-        self.told.append(occurrence(self._scope, definition, uid, self._footing, self._at))
+        self._tell_facts(uid, (Fact(definition),))
+
+    def _tell_facts(self, uid: bytes, facts: Iterable[Fact]) -> None:
+        self.told += occurrences(self._scope, facts, uid, self._footing, self._at)
 
 
-def _was_removed(code: AccessCode) -> bool:
-    return code.managed and code.status == "unset" and any(one.code == REMOVED_AT_LOCK for one in code.errors)
+def _present(code: AccessCode) -> AccessCode:
+    """Return a managed code that the lock shows: what was wrong is over."""
+    return msgspec.structs.replace(code, status="set", errors=())
 
 
-def _present_again(code: AccessCode) -> AccessCode:
-    errors = tuple(one for one in code.errors if one.code != REMOVED_AT_LOCK)
-    return msgspec.structs.replace(code, status="set", errors=errors)
+def _without(conditions: tuple[Condition, ...], code: str) -> tuple[Condition, ...]:
+    return tuple(one for one in conditions if one.code != code)
+
+
+def occurrences(
+    scope: Scope, facts: Iterable[Fact], uid: bytes, footing: Footing, at: int | None
+) -> list[publish.Occurrence]:
+    """Return the events that tell some facts of a code; `at` is when they happened, None for when they are recorded."""
+    return [occurrence(scope, fact.definition, uid, footing, at, **fact.more) for fact in facts]
 
 
 def occurrence(

@@ -10,10 +10,10 @@ from typing import Literal, TypedDict
 
 import msgspec
 
-from heliograph.access_codes.model import AccessCode
-from heliograph.connected_accounts.conditions import ErrorItem, WarningItem
+from heliograph.access_codes.model import AccessCode, Standing
+from heliograph.connected_accounts.conditions import ErrorItem, WarningItem, error_items, warning_items
 from heliograph.connected_accounts.model import ConnectedAccount
-from heliograph.devices.model import Device
+from heliograph.devices.model import Condition, Device
 from heliograph.times import print_milliseconds
 
 Subject = Literal["access_code", "connected_account", "device"]
@@ -120,6 +120,7 @@ CAUSES: tuple[Cause, ...] = (
 )
 """All that the platform itself ever says, in the order in which it says it."""
 
+_NOTHING = Standing()
 _BY_CODE = {cause.error_code: cause for cause in CAUSES}
 
 # Further codes that Seam's resources show for accounts and devices; any other is about the code itself.
@@ -185,8 +186,10 @@ def causes_of_failure(reported: Sequence[Cause]) -> tuple[Cause, ...]:
     return tuple(reported) or (DEVICE_REJECTED,)
 
 
-def arrays_of(causes: Sequence[Cause], created_at: int, remarks: Sequence[Remark] = ()) -> Arrays:
-    """Return the six arrays that say `causes`; `created_at` in microseconds UTC.
+def arrays_of(
+    causes: Sequence[Cause], created_at: int, remarks: Sequence[Remark] = (), standing: Standing = _NOTHING
+) -> Arrays:
+    """Return the six arrays that say `causes`, and after them what else is wrong; `created_at` in microseconds UTC.
 
     Raises:
         ValueError: when there is no cause, for a failure without a reason helps nobody (rule R10).
@@ -194,22 +197,24 @@ def arrays_of(causes: Sequence[Cause], created_at: int, remarks: Sequence[Remark
     if not causes:
         raise ValueError("A failure has at least one cause.")
     since = print_milliseconds(created_at)
+    said = {cause.error_code for cause in causes} | {remark.warning_code for remark in remarks}
 
-    def errors(subject: Subject) -> tuple[ErrorItem, ...]:
-        return tuple(
+    def errors(subject: Subject, others: Sequence[Condition]) -> tuple[ErrorItem, ...]:
+        named = tuple(
             ErrorItem(created_at=since, error_code=cause.error_code, message=cause.message)
             for cause in causes
             if cause.subject == subject
         )
+        return named + error_items(one for one in others if one.code not in said)
 
+    noticed = tuple(
+        WarningItem(created_at=since, message=remark.message, warning_code=remark.warning_code) for remark in remarks
+    )
     return Arrays(
-        access_code_errors=errors("access_code"),
-        access_code_warnings=tuple(
-            WarningItem(created_at=since, message=remark.message, warning_code=remark.warning_code)
-            for remark in remarks
-        ),
-        connected_account_errors=errors("connected_account"),
-        connected_account_warnings=(),
-        device_errors=errors("device"),
-        device_warnings=(),
+        access_code_errors=errors("access_code", standing.code_errors),
+        access_code_warnings=noticed + warning_items(one for one in standing.code_warnings if one.code not in said),
+        connected_account_errors=errors("connected_account", standing.account_errors),
+        connected_account_warnings=warning_items(standing.account_warnings),
+        device_errors=errors("device", standing.device_errors),
+        device_warnings=warning_items(standing.device_warnings),
     )

@@ -9,7 +9,7 @@ from typing import Literal
 
 from heliograph.catalog.definition import Body, EventDefinition, MillisecondTime, UuidText
 from heliograph.connected_accounts.conditions import ErrorItem, WarningItem
-from heliograph.connected_accounts.model import CustomMetadata
+from heliograph.devices.model import CustomMetadata
 
 
 # Every field is required. The reference marks none as optional; it only says that each metadata object is

@@ -9,9 +9,9 @@ import msgspec
 from heliograph import publish
 from heliograph.access_codes import events, managed_events, store
 from heliograph.access_codes.actions import MOST_AT_ONCE, REMOVAL_JOB
-from heliograph.access_codes.applying import occurrence
+from heliograph.access_codes.applying import occurrence, remove_codes
 from heliograph.access_codes.model import AccessCode, Footing
-from heliograph.connected_accounts.model import CustomMetadata
+from heliograph.devices.model import CustomMetadata
 from heliograph.ids import as_hex
 from heliograph.jobs import actions as jobs
 from heliograph.jobs.model import Advance, Chunk, JobContext, JobKind
@@ -51,7 +51,7 @@ def forget_some(tx: Transaction, scope: Scope, footing: Footing, limit: int) -> 
     """Remove at most `limit` codes of a lock, each with its event, and end its reports; return how many."""
     _end_reports(tx, scope, footing.device_uid)
     codes = store.some_codes_on(tx, scope, footing.device_uid, limit)
-    store.delete_codes(tx, scope, [code.uid for code in codes])
+    remove_codes(tx, scope, [code.uid for code in codes])
     publish.record_all(tx, scope, [_gone(scope, footing, code) for code in codes])
     return len(codes)
 

@@ -11,8 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from heliograph.connected_accounts.model import CustomMetadata
-from heliograph.devices.model import Condition
+from heliograph.devices.model import Condition, CustomMetadata
 from heliograph.errors import Fault, Invalid
 from heliograph.ids import Secret
 from heliograph.strict_json import MOST_FAULTS
@@ -21,8 +20,8 @@ from heliograph.times import parse_time
 CodeType = Literal["ongoing", "time_bound"]
 
 Status = Literal["setting", "set", "unset", "removing", "unknown"]
-"""As in Seam's resource: `setting` and `removing` while an operation is under way, `unset` when its time has not
-come. A code that is not managed is always `set`."""
+"""As in Seam's resource: `setting` and `removing` while an operation is under way, `unset` when the lock does not hold
+it, `unknown` when nobody knows. A code that is not managed is always `set`."""
 
 MOST_CODES = 100_000
 """Codes of one report."""
@@ -91,11 +90,16 @@ class CodeReport(msgspec.Struct, frozen=True, kw_only=True):
     codes: tuple[ReportedCode, ...]
     refused: tuple[Fault, ...] = ()
 
+    def precedes(self, code: AccessCode) -> bool:
+        """Whether the lock has done something about the code since it reported."""
+        return self.reported_at is not None and code.settled_at is not None and self.reported_at < code.settled_at
+
 
 class AccessCode(msgspec.Struct, frozen=True, kw_only=True):
     """An access code as it is known; times in microseconds UTC.
 
-    `found_at` is when a lock first showed it; a code that was made here has none until then.
+    `found_at` is when a lock first showed it; a code that was made here has none until then. `settled_at` is when a
+    lock last did what was asked of it: what it said of the code before that is out of date.
     """
 
     uid: bytes
@@ -115,6 +119,7 @@ class AccessCode(msgspec.Struct, frozen=True, kw_only=True):
     errors: tuple[Condition, ...] = ()
     warnings: tuple[Condition, ...] = ()
     found_at: int | None = None
+    settled_at: int | None = None
     created_at: int
     updated_at: int
     version: int = 1
@@ -123,6 +128,11 @@ class AccessCode(msgspec.Struct, frozen=True, kw_only=True):
     def is_under_way(self) -> bool:
         """Whether an operation of ours is changing it, so that the lock may show it as it was or as it will be."""
         return self.managed and self.status in ("setting", "removing")
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether it is managed and not known to be on the lock, so that it is news when the lock shows it."""
+        return self.managed and self.status in ("unset", "unknown")
 
     @property
     def is_expected(self) -> bool:
@@ -161,6 +171,17 @@ class Footing(msgspec.Struct, frozen=True, kw_only=True):
     account_metadata: CustomMetadata
 
 
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """The errors and warnings that a code, its lock and its account have at one moment."""
+
+    code_errors: tuple[Condition, ...] = ()
+    code_warnings: tuple[Condition, ...] = ()
+    device_errors: tuple[Condition, ...] = ()
+    device_warnings: tuple[Condition, ...] = ()
+    account_errors: tuple[Condition, ...] = ()
+    account_warnings: tuple[Condition, ...] = ()
+
+
 def report_time(reported_at: int | None, now: int) -> int | None:
     """Return the lock's own time of a report, or None when it has none or its clock is far ahead."""
     return None if reported_at is None or reported_at > now + FURTHEST_AHEAD else reported_at
@@ -196,7 +217,36 @@ def read_report(complete: bool, reported_at: int | None, given: Sequence[GivenCo
 
 
 def read_code(given: GivenCode, place: str, index: PinIndex, faults: list[Fault]) -> ReportedCode | None:
-    """Read one code with an id or a PIN; texts of nothing but space count as absent.
+    """Read one code with an id or a PIN, as `read_parts` does."""
+    parts = read_parts(given, place, faults)
+    if parts is None:
+        return None
+    return ReportedCode(
+        external_id=parts.external_id,
+        pin=parts.pin,
+        pin_index=None if parts.pin is None else index(parts.pin.reveal()),
+        name=parts.name,
+        type=parts.type,
+        starts_at=parts.starts_at,
+        ends_at=parts.ends_at,
+        cannot_be_managed=given.cannot_be_managed,
+        cannot_delete=given.cannot_delete,
+    )
+
+
+class CodeParts(msgspec.Struct, frozen=True, kw_only=True):
+    """What was said of a code, by the rules; times in microseconds UTC."""
+
+    external_id: str | None
+    pin: Secret | None
+    name: str | None
+    type: CodeType | None
+    starts_at: int | None
+    ends_at: int | None
+
+
+def read_parts(given: GivenCode, place: str, faults: list[Fault]) -> CodeParts | None:
+    """Read what was said of a code; texts of nothing but space count as absent.
 
     Returns None after it has added a fault for every broken rule; `place` is the pointer of the code.
     """
@@ -216,16 +266,13 @@ def read_code(given: GivenCode, place: str, index: PinIndex, faults: list[Fault]
         faults.append(Fault(f"{place}/type", "time-frame", words))
     if len(faults) > before:
         return None
-    return ReportedCode(
+    return CodeParts(
         external_id=external_id,
         pin=None if pin is None else Secret(pin),
-        pin_index=None if pin is None else index(pin),
         name=name,
         type="time_bound" if bounded else given.type,
         starts_at=starts_at,
         ends_at=ends_at,
-        cannot_be_managed=given.cannot_be_managed,
-        cannot_delete=given.cannot_delete,
     )
 
 

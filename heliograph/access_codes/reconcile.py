@@ -69,7 +69,8 @@ def diff(known: Sequence[AccessCode], report: CodeReport) -> Diff:
 
     Only a complete report makes codes vanish, and only those that the lock must hold: not one that is still being
     set, waits for its time, or is being removed. Of a code with an operation under way nothing is believed but its
-    id; the operation's outcome says the rest.
+    id; the operation's outcome says the rest. Nor is anything else believed of one that an operation settled after
+    the lock's time of the report.
     """
     by_id = {code.external_id: code for code in known if code.external_id is not None}
     by_pin = {code.pin_index: code for code in known if code.external_id is None and code.pin_index is not None}
@@ -85,26 +86,26 @@ def diff(known: Sequence[AccessCode], report: CodeReport) -> Diff:
             discovered.append(reported)
             continue
         met.add(code.uid)
-        if properties := news(code, reported):
+        if properties := news(code, reported, out_of_date=report.precedes(code)):
             changed.append(Change(known=code, reported=reported, properties=properties))
         else:
             unchanged.append(code)
     gone = [code for code in known if code.uid not in met] if report.complete else []
     return Diff(
         discovered=tuple(sorted(discovered, key=_identity)),
-        vanished=tuple(sorted((code for code in gone if code.is_expected), key=_uid)),
+        vanished=tuple(sorted((code for code in gone if code.is_expected and not report.precedes(code)), key=_uid)),
         changed=tuple(sorted(changed, key=lambda change: change.known.uid)),
         unchanged=tuple(sorted(unchanged, key=_uid)),
         refused=report.refused,
     )
 
 
-def news(known: AccessCode, reported: ReportedCode) -> tuple[Property, ...]:
+def news(known: AccessCode, reported: ReportedCode, *, out_of_date: bool = False) -> tuple[Property, ...]:
     """Return in which properties a report says something else; what it does not say has not changed."""
     found: list[Property] = []
     if reported.external_id is not None and reported.external_id != known.external_id:
         found.append("external_id")
-    if known.is_under_way:
+    if known.is_under_way or out_of_date:
         return tuple(found)
     if reported.pin_index is not None and reported.pin_index != known.pin_index:
         found.append("code")

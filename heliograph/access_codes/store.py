@@ -20,13 +20,13 @@ _CODES = Table(
         "type": "text", "name": "text", "name_key": "text", "external_id": "text", "pin": "bytes", "pin_index": "bytes",
         "starts_at": "bigint", "ends_at": "bigint", "cannot_be_managed": "bigint", "cannot_delete": "bigint",
         "external_modification_allowed": "bigint", "errors": "bytes", "warnings": "bytes", "found_at": "bigint",
-        "created_at": "bigint", "updated_at": "bigint", "version": "bigint",
+        "settled_at": "bigint", "created_at": "bigint", "updated_at": "bigint", "version": "bigint",
     },
 )  # fmt: skip
 _CODE = (
     "select uid, device_uid, managed, status, type, name, external_id, pin, pin_index, starts_at, ends_at,"
-    " cannot_be_managed, cannot_delete, external_modification_allowed, errors, warnings, found_at, created_at,"
-    " updated_at, version from access_code where tenant_id = :tenant_id"
+    " cannot_be_managed, cannot_delete, external_modification_allowed, errors, warnings, found_at, settled_at,"
+    " created_at, updated_at, version from access_code where tenant_id = :tenant_id"
 )
 
 _encode = msgspec.json.Encoder().encode
@@ -44,7 +44,7 @@ def insert_codes(tx: Transaction, scope: Scope, codes: Sequence[AccessCode]) -> 
 def update_code(tx: Transaction, scope: Scope, code: AccessCode) -> None:
     """Replace what is stored of a code."""
     values = dict(zip(_CODES.columns, _row(scope, code), strict=True))
-    fixed = {"tenant_id", "uid", "device_uid", "found_at", "created_at"}
+    fixed = {"tenant_id", "uid", "device_uid", "created_at"}
     changed = {name: value for name, value in values.items() if name not in fixed}
     tx.run(
         f"update access_code set {', '.join(f'{name} = :{name}' for name in changed)}"
@@ -73,6 +73,13 @@ def codes_on(tx: Transaction, scope: Scope, device_uid: bytes) -> list[AccessCod
     """Read all codes of one lock, up to some hundred thousand, in no particular order."""
     sql = f"{_CODE} and device_uid = :device_uid"
     return [_code(row) for row in tx.all(sql, tenant_id=scope.tenant_id, device_uid=device_uid)]
+
+
+def codes_with_pin(tx: Transaction, scope: Scope, device_uid: bytes, pin_index: bytes) -> list[AccessCode]:
+    """Read the codes of one lock that have a PIN."""
+    sql = f"{_CODE} and device_uid = :device_uid and pin_index = :pin_index order by uid"
+    rows = tx.all(sql, tenant_id=scope.tenant_id, device_uid=device_uid, pin_index=pin_index)
+    return [_code(row) for row in rows]
 
 
 def some_codes_on(tx: Transaction, scope: Scope, device_uid: bytes, limit: int) -> list[AccessCode]:
@@ -120,7 +127,7 @@ def _row(scope: Scope, code: AccessCode) -> Row:
         None if code.name is None else fold(code.name), code.external_id, code.sealed_pin, code.pin_index,
         code.starts_at, code.ends_at, int(code.cannot_be_managed), int(code.cannot_delete),
         int(code.external_modification_allowed), _encode(code.errors), _encode(code.warnings), code.found_at,
-        code.created_at, code.updated_at, code.version,
+        code.settled_at, code.created_at, code.updated_at, code.version,
     )  # fmt: skip
 
 
@@ -129,8 +136,8 @@ def _code(row: Row) -> AccessCode:
         uid=row[0], device_uid=row[1], managed=bool(row[2]), status=row[3], type=row[4], name=row[5],
         external_id=row[6], sealed_pin=row[7], pin_index=row[8], starts_at=row[9], ends_at=row[10],
         cannot_be_managed=bool(row[11]), cannot_delete=bool(row[12]), external_modification_allowed=bool(row[13]),
-        errors=_conditions(row[14]), warnings=_conditions(row[15]), found_at=row[16], created_at=row[17],
-        updated_at=row[18], version=row[19],
+        errors=_conditions(row[14]), warnings=_conditions(row[15]), found_at=row[16], settled_at=row[17],
+        created_at=row[18], updated_at=row[19], version=row[20],
     )  # fmt: skip
 
 

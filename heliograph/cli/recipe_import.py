@@ -73,8 +73,8 @@ def import_recipes(
 
     CSV in UTF-8, with comma, semicolon, tab or pipe, and a header in any order: brand, model, serialNumber,
     macAddress, deviceName, tags, policy, location, confirmedOwnership, onRepeat, claimCode, claimCodeExpiresAt,
-    metadata.KEY, or what spreadsheets usually call these. Tags, policies and locations are names or uids. JSONL has
-    an object with these fields on each line.
+    customMetadata.KEY, or what spreadsheets usually call these. Tags, policies and locations are names or uids.
+    JSONL has an object with these fields on each line.
 
     Importing a file again does no harm. Exit code 1 means that rows failed; the others are done.
     """

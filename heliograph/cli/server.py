@@ -20,6 +20,7 @@ from heliograph.times import print_time
 
 if TYPE_CHECKING:
     from heliograph.app import FirstStart, Platform
+    from heliograph.http.edge import Edge
     from heliograph.settings import Settings
 
 GRACE_SECONDS = 20
@@ -60,7 +61,9 @@ def print_key(first: FirstStart) -> None:
 
 class _Server(uvicorn.Server):
     def __init__(self, platform: Platform, url: str) -> None:
-        super().__init__(_config(platform))
+        edge = platform.edge()
+        super().__init__(_config(platform.settings, edge))
+        self._edge = edge
         self._platform = platform
         self._url = url
 
@@ -74,6 +77,11 @@ class _Server(uvicorn.Server):
             platform.lock.announce(self._url)
         database = platform.store.engine.version()
         log.info("serving", url=self._url, database=database, data=str(platform.settings.data))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End; requests that wait for something are answered first, for they might wait longer than the grace."""
+        self._edge.end_waiting()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -89,13 +97,12 @@ class _Server(uvicorn.Server):
         log.info("the clock was confirmed")
 
 
-def _config(platform: Platform) -> uvicorn.Config:
-    settings = platform.settings
+def _config(settings: Settings, edge: Edge) -> uvicorn.Config:
     limits = ConnectionLimits(
         settings.header_bytes, settings.header_count, settings.header_timeout, settings.idle_timeout
     )
     return uvicorn.Config(
-        platform.edge(),
+        edge,
         http=limited_protocol(limits),
         loop="uvloop",
         ws="none",

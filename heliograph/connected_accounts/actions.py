@@ -15,11 +15,11 @@ from heliograph.connected_accounts.model import (
     ACCOUNT_DISCONNECTED,
     AccountFilter,
     ConnectedAccount,
-    CustomMetadata,
     conditions_of,
     disconnected,
     reconnected,
 )
+from heliograph.devices.model import CustomMetadata
 from heliograph.errors import Invalid, NotFound, PreconditionFailed
 from heliograph.ids import as_hex, as_uuid, new_uid
 from heliograph.presence.model import Complaint

@@ -21,7 +21,7 @@ from heliograph.catalog.definition import (
     UuidText,
 )
 from heliograph.connected_accounts.conditions import ErrorItem, WarningItem
-from heliograph.connected_accounts.model import CustomMetadata
+from heliograph.devices.model import CustomMetadata
 
 # In each body the fields stand in the documented order, by their names. What the reference marks as optional and the
 # platform does not have, a webview and a customer's key, is part of the shape and never sent.

@@ -7,20 +7,14 @@ from typing import Literal
 
 import msgspec
 
-from heliograph.devices.model import Condition
+from heliograph.devices.model import Condition, CustomMetadata
 from heliograph.presence.model import Complaint
 from heliograph.times import print_time
 
 State = Literal["connected", "disconnected"]
 
-CustomMetadata = dict[str, str | bool]
-"""What callers note on an account or a device: flat, and shown in the events about either."""
-
 LONGEST_NAME = 255
 LONGEST_PROVIDER = 100
-MOST_METADATA_KEYS = 50
-LONGEST_METADATA_KEY = 40
-LONGEST_METADATA_TEXT = 500
 
 ACCOUNT_DISCONNECTED = Complaint("account_disconnected", "The account is disconnected.")
 """The error of an account that is disconnected without a word why; codes are open, this one is Seam's."""

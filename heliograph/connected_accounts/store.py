@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from heliograph.connected_accounts.model import AccountFilter, ConnectedAccount, CustomMetadata
-from heliograph.devices.model import Condition, fold
+from heliograph.connected_accounts.model import AccountFilter, ConnectedAccount
+from heliograph.devices.model import Condition, CustomMetadata, fold
 from heliograph.storage.engine import Row, Transaction
 from heliograph.storage.statements import begins_with, placeholders
 from heliograph.tenancy.model import Scope

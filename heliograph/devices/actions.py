@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 from msgspec import UNSET, UnsetType
 
@@ -11,7 +9,7 @@ from heliograph import publish
 from heliograph.catalog.definition import EventDefinition
 from heliograph.connected_accounts import actions as connected_accounts
 from heliograph.devices import bodies, events, store
-from heliograph.devices.model import Attachment, Device, DeviceFilter, Identity, Settings, check_metadata
+from heliograph.devices.model import Attachment, CustomMetadata, Device, DeviceFilter, Identity, Settings
 from heliograph.errors import Conflict, Invalid, NotFound, require_version
 from heliograph.ids import Secret, as_hex, new_uid
 from heliograph.presence import actions as presence
@@ -38,7 +36,7 @@ class SettingsPatch(msgspec.Struct, frozen=True, kw_only=True):
     policy_uid: bytes | UnsetType | None = UNSET
     location_uid: bytes | UnsetType | None = UNSET
     connected_account_uid: bytes | UnsetType | None = UNSET
-    metadata: dict[str, Any] | UnsetType = UNSET
+    custom_metadata: CustomMetadata | UnsetType = UNSET
 
     def onto(self, settings: Settings) -> Settings:
         """Return settings with these changes."""
@@ -160,13 +158,11 @@ def create(tx: Transaction, scope: Scope, identity: Identity, settings: Settings
     """Enrol a device by hand, and return it with its token.
 
     Raises:
-        Invalid: when a tag, policy, location or connected account is not one of the organization's, or the metadata is
-            too large.
+        Invalid: when a tag, policy, location or connected account is not one of the organization's.
         Conflict: when the tenant is a company, or one of the identifiers is enrolled already; the device that has it
             is named only when it is the organization's own.
     """
     require_organization(scope)
-    check_metadata(settings.metadata)
     references.require(tx, scope, settings)
     connected_accounts.require(tx, scope, settings.connected_account_uid)
     device = enrol(tx, scope, identity, settings)
@@ -234,8 +230,7 @@ def update(tx: Transaction, scope: Scope, uid: bytes, version: int | None, patch
     Raises:
         NotFound, PreconditionFailed: as for every change of a resource.
         Conflict: when the device is not enrolled.
-        Invalid: when a new tag, policy, location or connected account is not one of the organization's, or the
-            metadata is too large.
+        Invalid: when a new tag, policy, location or connected account is not one of the organization's.
     """
     device = get(tx, scope, uid)
     require_version(version, device.version)
@@ -243,7 +238,6 @@ def update(tx: Transaction, scope: Scope, uid: bytes, version: int | None, patch
         raise Conflict("Only an enrolled device can be changed.")
     # What stays is not checked: a tag that was just deleted is on its way out of the devices that have it.
     new = patch.onto(Settings())
-    check_metadata(new.metadata)
     references.require(tx, scope, new)
     connected_accounts.require(tx, scope, new.connected_account_uid)
     return reset(tx, scope, device, patch.onto(device.settings))
@@ -252,7 +246,7 @@ def update(tx: Transaction, scope: Scope, uid: bytes, version: int | None, patch
 def reset(tx: Transaction, scope: Scope, device: Device, settings: Settings) -> Device:
     """Make these the settings of a device; nothing is recorded when they are that already."""
     settings = _orderly(settings)
-    if bodies.same(settings, device.settings):
+    if settings == device.settings:
         return device
     after = msgspec.structs.replace(device, settings=settings, updated_at=tx.now, version=device.version + 1)
     store.update_device(tx, scope, device, after)
@@ -328,8 +322,8 @@ def delete(tx: Transaction, scope: Scope, uid: bytes, version: int | None) -> No
 def move(tx: Transaction, scope: Scope, to: Scope, uid: bytes, version: int | None) -> tuple[Device, Secret]:
     """Give a device to another organization of the same company, and return it as it is there, with a new token.
 
-    It keeps its uid, name and metadata; tags, policy, location and connected account stay behind, as does what a claim
-    code had proved.
+    It keeps its uid, name and custom metadata; tags, policy, location and connected account stay behind, as does what a
+    claim code had proved.
 
     Raises:
         NotFound, PreconditionFailed: as for every change of a resource.
@@ -345,7 +339,7 @@ def move(tx: Transaction, scope: Scope, to: Scope, uid: bytes, version: int | No
     if to.parent_uid != scope.parent_uid:
         raise Conflict("A device can only be moved to another organization of the same company.")
     _deprovision(tx, scope, device, "moved")
-    carried = Settings(name=device.settings.name, metadata=device.settings.metadata)
+    carried = Settings(name=device.settings.name, custom_metadata=device.settings.custom_metadata)
     moved = enrol(tx, to, device.identity, carried, known=uid)
     # Its identifiers were freed in this very transaction, so nobody else can have them.
     assert moved is not None
@@ -359,7 +353,7 @@ def _deprovision(tx: Transaction, scope: Scope, device: Device, reason: events.R
     after = msgspec.structs.replace(
         device,
         state="deprovisioned",
-        settings=Settings(metadata=device.settings.metadata),
+        settings=Settings(custom_metadata=device.settings.custom_metadata),
         verification_hash=None,
         updated_at=tx.now,
         version=device.version + 1,

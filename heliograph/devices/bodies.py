@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import msgspec
 from msgspec import UNSET, UnsetType
 
 from heliograph.devices import events
@@ -14,8 +12,6 @@ from heliograph.devices.ownership import originator_of, owner_of
 from heliograph.eventlog.model import RelatedEntity
 from heliograph.ids import as_hex
 from heliograph.tenancy.model import Scope
-
-_canonical = msgspec.json.Encoder(order="sorted").encode
 
 
 def added(device: Device) -> events.DeviceAdded:
@@ -32,7 +28,7 @@ def added(device: Device) -> events.DeviceAdded:
         policy_uid=_hex(settings.policy_uid),
         location_uid=_hex(settings.location_uid),
         connected_account_uid=_hex(settings.connected_account_uid),
-        metadata=settings.metadata,
+        custom_metadata=settings.custom_metadata,
         recipe_uid=_hex(device.recipe_uid),
     )
 
@@ -42,20 +38,20 @@ def updated(before: Device, after: Device) -> events.DeviceUpdated:
     old, new = before.settings, after.settings
     name: events.DeviceNameChange | UnsetType = UNSET
     tags: events.TagsChange | UnsetType = UNSET
-    metadata: events.MetadataChange | UnsetType = UNSET
+    metadata: events.CustomMetadataChange | UnsetType = UNSET
     if old.name != new.name:
         name = events.DeviceNameChange(from_=_given(old.name), to=_given(new.name))
     if old.tag_uids != new.tag_uids:
         tags = events.TagsChange(from_=_hexes(old.tag_uids), to=_hexes(new.tag_uids))
-    if not same(old.metadata, new.metadata):
-        metadata = events.MetadataChange(from_=old.metadata, to=new.metadata)
+    if old.custom_metadata != new.custom_metadata:
+        metadata = events.CustomMetadataChange(from_=old.custom_metadata, to=new.custom_metadata)
     changes = events.DeviceChanges(
         name=name,
         tag_uids=tags,
         policy_uid=_reference_change(old.policy_uid, new.policy_uid),
         location_uid=_reference_change(old.location_uid, new.location_uid),
         connected_account_uid=_reference_change(old.connected_account_uid, new.connected_account_uid),
-        metadata=metadata,
+        custom_metadata=metadata,
     )
     return events.DeviceUpdated(uid=as_hex(before.uid), changes=changes)
 
@@ -101,11 +97,6 @@ def related(device: Device) -> tuple[RelatedEntity, ...]:
     if device.recipe_uid is None:
         return ()
     return (RelatedEntity(id=as_hex(device.recipe_uid), type="ProvisioningRecipe"),)
-
-
-def same(one: Any, other: Any) -> bool:
-    """Tell whether two values are the same JSON; in Python 1, 1.0 and True would be equal."""
-    return _canonical(one) == _canonical(other)
 
 
 def _reference_change(before: bytes | None, after: bytes | None) -> events.ReferenceChange | UnsetType:

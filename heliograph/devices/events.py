@@ -5,11 +5,12 @@ The shapes of the two `Device.Verification.*` events are those of signageOS's pu
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import UNSET, UnsetType
 
 from heliograph.catalog.definition import CamelBody, Change, EventDefinition, HexUid, OptionalChange
+from heliograph.devices.model import CustomMetadata
 from heliograph.devices.ownership import Originator, Owner
 
 Reason = Literal["deprovisioned", "moved", "deleted"]
@@ -29,7 +30,7 @@ class DeviceAdded(CamelBody, frozen=True, kw_only=True):
     policy_uid: HexUid | UnsetType = UNSET
     location_uid: HexUid | UnsetType = UNSET
     connected_account_uid: HexUid | UnsetType = UNSET
-    metadata: dict[str, Any]
+    custom_metadata: CustomMetadata
     recipe_uid: HexUid | UnsetType = UNSET
 
 
@@ -45,8 +46,8 @@ class TagsChange(Change[tuple[HexUid, ...]], frozen=True, kw_only=True):
     """The tags before and after."""
 
 
-class MetadataChange(Change[dict[str, Any]], frozen=True, kw_only=True):
-    """The metadata before and after."""
+class CustomMetadataChange(Change[CustomMetadata], frozen=True, kw_only=True):
+    """The custom metadata before and after."""
 
 
 class DeviceChanges(CamelBody, frozen=True, kw_only=True):
@@ -57,7 +58,7 @@ class DeviceChanges(CamelBody, frozen=True, kw_only=True):
     policy_uid: ReferenceChange | UnsetType = UNSET
     location_uid: ReferenceChange | UnsetType = UNSET
     connected_account_uid: ReferenceChange | UnsetType = UNSET
-    metadata: MetadataChange | UnsetType = UNSET
+    custom_metadata: CustomMetadataChange | UnsetType = UNSET
 
 
 class DeviceUpdated(CamelBody, frozen=True, kw_only=True):
@@ -130,7 +131,7 @@ DEVICE_ADDED = EventDefinition(
         policy_uid=_POLICY,
         location_uid=_LOCATION,
         connected_account_uid=_ACCOUNT,
-        metadata={"floor": 0},
+        custom_metadata={"floor": "0"},
         recipe_uid="0197a1d0b7c87a2d9f3e5b6c7d8e9fa0",
     ),
     meaning="A device was enrolled in the organization, by a recipe or by hand.",
@@ -151,10 +152,10 @@ DEVICE_UPDATED = EventDefinition(
             policy_uid=ReferenceChange(from_=_POLICY),
             location_uid=ReferenceChange(to=_LOCATION),
             connected_account_uid=ReferenceChange(to=_ACCOUNT),
-            metadata=MetadataChange(from_={}, to={"floor": 0}),
+            custom_metadata=CustomMetadataChange(from_={}, to={"floor": "0"}),
         ),
     ),
-    meaning="The name, tags, policy, location, connected account or metadata of a device changed.",
+    meaning="The name, tags, policy, location, connected account or custom metadata of a device changed.",
 )
 
 DEVICE_REMOVED = EventDefinition(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from heliograph.errors import Fault, Invalid
-from heliograph.strict_json import CONTROL_CHARACTERS
+from heliograph.strict_json import CONTROL_CHARACTERS, convert
 
 State = Literal["enrolled", "waiting", "deprovisioned"]
 """`waiting`: seen, but its recipe could not be applied; `deprovisioned`: it belonged here and no longer does."""
@@ -22,12 +23,23 @@ LONGEST_WORD = 100
 LONGEST_SERIAL = 200
 LONGEST_NAME = 255
 MOST_TAGS = 100
-MOST_METADATA_NAMES = 50
-LARGEST_METADATA = 16 * 1024
-"""Bytes of JSON."""
+MOST_METADATA_KEYS = 50
+LONGEST_METADATA_KEY = 40
+LONGEST_METADATA_TEXT = 500
+
+CustomMetadata = dict[str, str | bool]
+"""What callers note on a connected account, a device or a recipe: flat, and shown in the events about them."""
+
+_MetadataKey = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_METADATA_KEY)]
+_MetadataText = Annotated[str, msgspec.Meta(max_length=LONGEST_METADATA_TEXT)]
+GivenMetadata = Annotated[dict[_MetadataKey, _MetadataText | bool], msgspec.Meta(max_length=MOST_METADATA_KEYS)]
+"""Custom metadata as callers may give it; the bounds are those of Seam's `custom_metadata`."""
 
 DEEPEST_DOCUMENT = 64
 """Objects and arrays inside one another, in any document that a caller may shape freely."""
+
+_encode = msgspec.json.Encoder().encode
+_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 _MAC = re.compile(r"[0-9a-fA-F]{12}")
 _MAC_NOTATIONS = re.compile(r"(?:\w\w([:\- ]))(?:\w\w\1){4}\w\w|\w{4}([.\-:])\w{4}\2\w{4}|\w{12}", re.ASCII)
@@ -69,7 +81,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a device is given: its name, tags, policy, location and free metadata, and whose account it belongs to.
+    """What a device is given: its name, tags, policy, location and custom metadata, and whose account it belongs to.
 
     Recipes have settings too, but none of them names a connected account.
     """
@@ -79,7 +91,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     policy_uid: bytes | None = None
     location_uid: bytes | None = None
     connected_account_uid: bytes | None = None
-    metadata: dict[str, Any] = {}
+    custom_metadata: CustomMetadata = {}
 
 
 class Condition(msgspec.Struct, frozen=True, rename="camel"):
@@ -176,15 +188,26 @@ def mac_prefix(text: str) -> str | None:
     return ":".join(digits[n : n + 2] for n in range(0, len(digits), 2))
 
 
-def check_metadata(metadata: dict[str, Any], pointer: str = "/metadata") -> None:
-    """Make sure that metadata is small.
+def check_custom_metadata(metadata: dict[str, Any]) -> None:
+    """Make sure that an object is `GivenMetadata`, where it did not come in a body that demands it.
 
     Raises:
-        Invalid: naming `pointer`, when there are more than 50 names, 16 KiB of JSON or 64 levels.
+        Invalid: with a fault for each broken rule, at or below `/customMetadata`.
     """
-    if len(metadata) > MOST_METADATA_NAMES:
-        raise Invalid.at(pointer, "max-properties", f"At most {MOST_METADATA_NAMES} names.")
-    check_document(metadata, pointer, LARGEST_METADATA)
+    try:
+        convert(_encode(metadata), GivenMetadata)
+    except Invalid as refusal:
+        faults = tuple(replace(fault, pointer=f"/customMetadata{fault.pointer}") for fault in refusal.faults)
+        raise Invalid(refusal.detail, faults) from None
+
+
+def read_stored_metadata(stored: bytes) -> CustomMetadata:
+    """Return custom metadata from how a device or recipe is stored.
+
+    Both once took any JSON object: what is neither text nor truth value there counts as the text of its JSON.
+    """
+    document = _decode_object(stored)
+    return {key: value if isinstance(value, str | bool) else _encode(value).decode() for key, value in document.items()}
 
 
 def check_document(document: Any, pointer: str, largest: int) -> None:

@@ -7,7 +7,17 @@ from typing import Any
 
 import msgspec
 
-from heliograph.devices.model import Attachment, Condition, Device, DeviceFilter, Identity, Presence, Settings, fold
+from heliograph.devices.model import (
+    Attachment,
+    Condition,
+    Device,
+    DeviceFilter,
+    Identity,
+    Presence,
+    Settings,
+    fold,
+    read_stored_metadata,
+)
 from heliograph.storage.engine import Row, Table, Transaction
 from heliograph.storage.statements import batches, begins_with, placeholders
 from heliograph.tenancy.model import Scope
@@ -15,7 +25,7 @@ from heliograph.tenancy.model import Scope
 _DEVICE_TAG = Table("device_tag", {"tenant_id": "bigint", "device_uid": "bytes", "tag_uid": "bytes"})
 _DEVICE = (
     "select d.uid, d.state, d.brand, d.model, d.serial_number, d.mac_address, d.name, d.policy_uid, d.location_uid,"
-    " d.metadata, d.recipe_uid, d.verification_hash, d.enrolled_at, d.created_at, d.updated_at, d.version,"
+    " d.custom_metadata, d.recipe_uid, d.verification_hash, d.enrolled_at, d.created_at, d.updated_at, d.version,"
     " d.connected_account_uid,"
     " p.last_seen_at, p.connection_uid, p.session, p.connected_at, p.battery_level, p.errors, p.warnings"
     " from device d left join device_presence p on p.tenant_id = d.tenant_id and p.device_uid = d.uid"
@@ -23,7 +33,6 @@ _DEVICE = (
 
 _encode = msgspec.json.Encoder().encode
 _conditions = msgspec.json.Decoder(tuple[Condition, ...]).decode
-_metadata = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 # -- identifiers ----------------------------------------------------------------------------------------------------
@@ -66,11 +75,10 @@ def insert_device(tx: Transaction, scope: Scope, device: Device) -> None:
     """Add a device to the scope's organization."""
     tx.run(
         "insert into device (tenant_id, uid, state, brand, brand_key, model, serial_number, serial_key, mac_address,"
-        " name, name_key, policy_uid, location_uid, connected_account_uid, metadata, recipe_uid, verification_hash,"
-        " enrolled_at, created_at,"
-        " updated_at, version) values (:tenant_id, :uid, :state, :brand, :brand_key, :model, :serial_number,"
-        " :serial_key, :mac_address, :name, :name_key, :policy_uid, :location_uid, :connected_account_uid, :metadata,"
-        " :recipe_uid,"
+        " name, name_key, policy_uid, location_uid, connected_account_uid, custom_metadata, recipe_uid,"
+        " verification_hash, enrolled_at, created_at, updated_at, version)"
+        " values (:tenant_id, :uid, :state, :brand, :brand_key, :model, :serial_number, :serial_key, :mac_address,"
+        " :name, :name_key, :policy_uid, :location_uid, :connected_account_uid, :custom_metadata, :recipe_uid,"
         " :verification_hash, :enrolled_at, :created_at, :updated_at, :version)",
         tenant_id=scope.tenant_id, created_at=device.created_at, **_changeable(device),
     )  # fmt: skip
@@ -83,7 +91,7 @@ def update_device(tx: Transaction, scope: Scope, before: Device, after: Device) 
         "update device set state = :state, brand = :brand, brand_key = :brand_key, model = :model,"
         " serial_number = :serial_number, serial_key = :serial_key, mac_address = :mac_address, name = :name,"
         " name_key = :name_key, policy_uid = :policy_uid, location_uid = :location_uid,"
-        " connected_account_uid = :connected_account_uid, metadata = :metadata,"
+        " connected_account_uid = :connected_account_uid, custom_metadata = :custom_metadata,"
         " recipe_uid = :recipe_uid, verification_hash = :verification_hash, enrolled_at = :enrolled_at,"
         " updated_at = :updated_at, version = :version where tenant_id = :tenant_id and uid = :uid",
         tenant_id=scope.tenant_id, **_changeable(after),
@@ -174,7 +182,7 @@ def _changeable(device: Device) -> dict[str, Any]:
         "policy_uid": settings.policy_uid,
         "location_uid": settings.location_uid,
         "connected_account_uid": settings.connected_account_uid,
-        "metadata": _encode(settings.metadata),
+        "custom_metadata": _encode(settings.custom_metadata),
         "recipe_uid": device.recipe_uid,
         "verification_hash": device.verification_hash,
         "enrolled_at": device.enrolled_at,
@@ -263,7 +271,7 @@ def _device(row: Row, tag_uids: tuple[bytes, ...]) -> Device:
             policy_uid=row[7],
             location_uid=row[8],
             connected_account_uid=row[16],
-            metadata=_metadata(row[9]),
+            custom_metadata=read_stored_metadata(row[9]),
         ),
         presence=None if row[17] is None else _presence(row[17:]),
         recipe_uid=row[10],

@@ -1,10 +1,10 @@
-"""The routes of access codes, and the one by which connectors report them."""
+"""The routes of access codes, and those by which connectors report them and change them on locks."""
 
 from __future__ import annotations
 
-from heliograph.http import access_codes
+from heliograph.http import access_codes, code_changes, operations
 from heliograph.http.jobs import JobBody
-from heliograph.http.lists import TenantQuery
+from heliograph.http.lists import ListQuery, TenantQuery
 from heliograph.http.routes import Example, Route
 
 _TAG = "access codes"
@@ -48,5 +48,76 @@ ACCESS_CODES = (
         permission=access_codes.READ, tag=_TAG, summary="Get an access code",
         description="`pin=true` also needs the permission `read_pin access_code.tenant`.",
         query=access_codes.AccessCodeQuery, answers={200: access_codes.AccessCodeBody},
+    ),
+    Route(
+        method="POST", path="/v1/access-codes", handler=code_changes.create_access_code,
+        permission=code_changes.CREATE, tag=_TAG, summary="Create a managed access code",
+        description=(
+            "The code is known at once, with the status `setting`; the lock's connector sets it. 409 when the lock"
+            " holds a code with these digits, 422 when the device belongs to no connected account."
+        ),
+        query=TenantQuery, body=code_changes.NewAccessCode, answers={202: code_changes.AccessCodeChange},
+        idempotent_by_key=True,
+    ),
+    Route(
+        method="PATCH", path="/v1/access-codes/{id}", handler=code_changes.update_access_code,
+        permission=code_changes.UPDATE, tag=_TAG, summary="Change a managed access code",
+        description=(
+            "The lock's connector makes the change; until it has, the code is shown as it was, with the status"
+            " `setting`. 200 when the lock need not know. A code that is `unset` or `unknown` is set again, also by an"
+            " empty change. The same request again is answered with the operation under way, another one with 409."
+        ),
+        query=TenantQuery, body=code_changes.AccessCodePatch,
+        answers={202: code_changes.AccessCodeChange, 200: code_changes.AccessCodeChange}, headers=("If-Match",),
+    ),
+    Route(
+        method="DELETE", path="/v1/access-codes/{id}", handler=code_changes.delete_access_code,
+        permission=code_changes.DELETE, tag=_TAG, summary="Remove an access code from its lock",
+        description=(
+            "The lock's connector removes it; 204 when the lock did not hold it. 409 when the code is not managed and"
+            " `cannotDelete`. The same request again is answered with the operation under way."
+        ),
+        query=TenantQuery, answers={202: operations.OperationBody, 204: None}, headers=("If-Match",),
+    ),
+    Route(
+        method="POST", path="/v1/access-codes/{id}/convert", handler=code_changes.convert_access_code,
+        permission=code_changes.UPDATE, tag=_TAG, summary="Take an unmanaged access code over",
+        description=(
+            "The lock's connector takes it over. What is in the way and known without the lock makes the operation"
+            " fail at once: then it is answered as `failed`, with its causes. 409 when the code is managed."
+        ),
+        query=TenantQuery, body=code_changes.Conversion, body_required=False,
+        answers={202: operations.OperationBody}, idempotent_by_key=True,
+    ),
+    Route(
+        method="GET", path="/v1/access-codes/{id}/operations", handler=operations.list_code_operations,
+        permission=operations.READ, tag=_TAG, summary="List the operations about an access code",
+        description="Newest first; also those about a code that is gone by now.",
+        query=ListQuery, answers={200: operations.OperationList},
+    ),
+    Route(
+        method="GET", path="/v1/device-operations", handler=operations.take_operations,
+        permission=operations.TAKE, tag=_TAG, summary="Take operations to carry out",
+        description=(
+            "Gives out what is to be done, the oldest first, each to one connector at a time: until `leasedUntil`"
+            " nobody else is offered it, afterwards it is offered again. `wait` is how many seconds the request waits"
+            " for the first."
+        ),
+        query=operations.OperationsQuery, answers={200: operations.OperationBatch}, streams=True,
+        example=Example(query="limit=10"),
+    ),
+    Route(
+        method="GET", path="/v1/device-operations/{id}", handler=operations.show_operation,
+        permission=operations.TAKE, tag=_TAG, summary="Get an operation",
+        query=TenantQuery, answers={200: operations.OperationBody},
+    ),
+    Route(
+        method="POST", path="/v1/device-operations/{id}/complete", handler=operations.complete_operation,
+        permission=operations.TAKE, tag=_TAG, summary="Complete an operation",
+        description=(
+            "Says how an operation ended, once, with the key that took it. The same again is answered with the first"
+            " result, anything else with 409. A failure without `errors` counts as `device_rejected`."
+        ),
+        query=TenantQuery, body=operations.CompletionGiven, answers={200: operations.OperationBody},
     ),
 )  # fmt: skip

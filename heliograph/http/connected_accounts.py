@@ -11,16 +11,13 @@ from msgspec import UNSET, UnsetType
 from heliograph.connected_accounts import actions
 from heliograph.connected_accounts.model import (
     ACCOUNT_DISCONNECTED,
-    LONGEST_METADATA_KEY,
-    LONGEST_METADATA_TEXT,
     LONGEST_NAME,
     LONGEST_PROVIDER,
-    MOST_METADATA_KEYS,
     AccountFilter,
     ConnectedAccount,
     State,
 )
-from heliograph.devices.model import Condition, fold_prefix
+from heliograph.devices.model import Condition, CustomMetadata, GivenMetadata, fold_prefix
 from heliograph.errors import Invalid
 from heliograph.http.lists import (
     ListQuery,
@@ -51,18 +48,13 @@ _WORD = r"^[0-9A-Za-z._-]+" + END_OF_TEXT
 Provider = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_PROVIDER, pattern=_WORD)]
 """The name of a vendor in one word, such as `august`."""
 
-MetadataKey = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_METADATA_KEY)]
-MetadataText = Annotated[str, msgspec.Meta(max_length=LONGEST_METADATA_TEXT)]
-CustomMetadata = Annotated[dict[MetadataKey, MetadataText | bool], msgspec.Meta(max_length=MOST_METADATA_KEYS)]
-"""A flat object of texts and truth values."""
-
 
 class NewConnectedAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """An account to add. `provider` names the vendor in one word; it never changes."""
 
     name: Name
     provider: Provider
-    custom_metadata: CustomMetadata = {}
+    custom_metadata: GivenMetadata = {}
 
 
 class ConnectedAccountPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -72,7 +64,7 @@ class ConnectedAccountPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     """
 
     name: Name | UnsetType = UNSET
-    custom_metadata: CustomMetadata | UnsetType = UNSET
+    custom_metadata: GivenMetadata | UnsetType = UNSET
     errors: Complaints | UnsetType = UNSET
     warnings: Complaints | UnsetType = UNSET
 
@@ -102,7 +94,7 @@ class ConnectedAccountBody(msgspec.Struct, frozen=True, rename="camel"):
     name: str
     provider: str
     state: State
-    custom_metadata: dict[str, str | bool]
+    custom_metadata: CustomMetadata
     errors: tuple[Condition, ...]
     warnings: tuple[Condition, ...]
     created_at: str

@@ -29,7 +29,7 @@ DEVICES = (
         example=Example(
             body={
                 "brand": "Samsung", "model": "QM55C", "serialNumber": "SN-20417", "macAddress": "00-1b-44-11-3a-b7",
-                "name": "Lobby, left of the lifts", "metadata": {"floor": 0},
+                "name": "Lobby, left of the lifts", "customMetadata": {"floor": "0"},
             },
             status=201,
         ),
@@ -66,8 +66,8 @@ DEVICES = (
         tag="devices", summary="Move a device to another organization",
         description=(
             "The other organization belongs to the same company, and the caller needs `create device.tenant` there."
-            " The device keeps uid, name and metadata; tags, policy, location and connected account stay behind. Its"
-            " new token is in this answer and never again."
+            " The device keeps uid, name and custom metadata; tags, policy, location and connected account stay behind."
+            " Its new token is in this answer and never again."
         ),
         query=TenantQuery, body=devices.DeviceMove, answers={200: devices.NewDeviceBody}, headers=("If-Match",),
     ),

@@ -10,12 +10,12 @@ from msgspec import UNSET, UnsetType
 
 from heliograph.devices import actions
 from heliograph.devices.model import (
-    LARGEST_METADATA,
-    MOST_METADATA_NAMES,
     MOST_TAGS,
     Condition,
+    CustomMetadata,
     Device,
     DeviceFilter,
+    GivenMetadata,
     Identity,
     Presence,
     Settings,
@@ -53,8 +53,6 @@ DELETE_CODES = "delete access_code.tenant"
 
 _encode = msgspec.json.Encoder().encode
 
-_LARGEST = f"At most {LARGEST_METADATA} bytes of JSON."
-Metadata = Annotated[dict[str, Any], msgspec.Meta(max_length=MOST_METADATA_NAMES, description=_LARGEST)]
 TagUids = Annotated[list[UidText], msgspec.Meta(max_length=MOST_TAGS)]
 Prefix = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 
@@ -71,18 +69,21 @@ class NewDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
     policy_uid: UidText | None = None
     location_uid: UidText | None = None
     connected_account_uid: UidText | None = None
-    metadata: Metadata = {}
+    custom_metadata: GivenMetadata = {}
 
 
 class DevicePatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """What to change; null removes a value, what is left out stays. Tags and metadata are replaced as a whole."""
+    """What to change; null removes a value, what is left out stays.
+
+    Tags and custom metadata are replaced as a whole.
+    """
 
     name: Name | UnsetType | None = UNSET
     tag_uids: TagUids | UnsetType = UNSET
     policy_uid: UidText | UnsetType | None = UNSET
     location_uid: UidText | UnsetType | None = UNSET
     connected_account_uid: UidText | UnsetType | None = UNSET
-    metadata: Metadata | UnsetType = UNSET
+    custom_metadata: GivenMetadata | UnsetType = UNSET
 
 
 class DeviceMove(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -126,7 +127,7 @@ class DeviceBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     policy_uid: str | None
     location_uid: str | None
     connected_account_uid: str | None
-    metadata: dict[str, Any]
+    custom_metadata: CustomMetadata
     connected: bool
     connected_at: str | None
     last_seen_at: str | None
@@ -181,7 +182,7 @@ def _fields(scope: Scope, device: Device) -> dict[str, Any]:
         "policy_uid": as_optional_hex(settings.policy_uid),
         "location_uid": as_optional_hex(settings.location_uid),
         "connected_account_uid": as_optional_hex(settings.connected_account_uid),
-        "metadata": settings.metadata,
+        "custom_metadata": settings.custom_metadata,
         "recipe_uid": as_optional_hex(device.recipe_uid),
         "enrolled_at": print_optional_time(device.enrolled_at),
         "created_at": print_time(device.created_at),
@@ -226,7 +227,7 @@ def _settings(new: NewDevice) -> Settings:
         policy_uid=optional_uid(new.policy_uid, "/policyUid"),
         location_uid=optional_uid(new.location_uid, "/locationUid"),
         connected_account_uid=optional_uid(new.connected_account_uid, "/connectedAccountUid"),
-        metadata=new.metadata,
+        custom_metadata=new.custom_metadata,
     )
 
 
@@ -237,7 +238,7 @@ def _patch(patch: DevicePatch) -> actions.SettingsPatch:
         policy_uid=optional_uid(patch.policy_uid, "/policyUid"),
         location_uid=optional_uid(patch.location_uid, "/locationUid"),
         connected_account_uid=optional_uid(patch.connected_account_uid, "/connectedAccountUid"),
-        metadata=patch.metadata,
+        custom_metadata=patch.custom_metadata,
     )
 
 
@@ -312,7 +313,7 @@ async def show_device(request: Request) -> Response:
 
 
 async def update_device(request: Request) -> Response:
-    """Change a device's name, tags, policy, location, connected account or metadata."""
+    """Change a device's name, tags, policy, location, connected account or custom metadata."""
     scope = await _scope(request, UPDATE)
     uid, version = path_uid(request), wanted_version(request)
     given = request.json(DevicePatch)

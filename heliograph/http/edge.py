@@ -43,6 +43,10 @@ class Edge:
         """Begin to answer requests, all of them on the event loop that runs now."""
         self.services = self._open_services()
 
+    def end_waiting(self) -> None:
+        """Answer all requests that wait for something to happen, because the server ends."""
+        self.services.operations.close()
+
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request, or the life of the server."""
         if scope["type"] == "lifespan":

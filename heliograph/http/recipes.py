@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from heliograph.devices.model import Settings, check_metadata, fold, fold_prefix, read_identity
+from heliograph.devices.model import CustomMetadata, GivenMetadata, Settings, fold, fold_prefix, read_identity
 from heliograph.errors import Invalid
-from heliograph.http.devices import Metadata, Prefix, TagUids, read_mac_prefix
+from heliograph.http.devices import Prefix, TagUids, read_mac_prefix
 from heliograph.http.fields import optional_uid, path_uid, read_tags, tags_as_sent
 from heliograph.http.lists import (
     ListQuery,
@@ -58,7 +58,7 @@ class NewRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
     tag_uids: TagUids = []
     policy_uid: UidText | None = None
     location_uid: UidText | None = None
-    metadata: Metadata = {}
+    custom_metadata: GivenMetadata = {}
     confirmed_ownership: bool = False
     on_repeat: OnRepeat = "keep"
     claim_code: ClaimCode | None = None
@@ -76,7 +76,7 @@ class RecipeChanges(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
     tag_uids: TagUids | UnsetType = UNSET
     policy_uid: UidText | UnsetType | None = UNSET
     location_uid: UidText | UnsetType | None = UNSET
-    metadata: Metadata | UnsetType = UNSET
+    custom_metadata: GivenMetadata | UnsetType = UNSET
     confirmed_ownership: bool | UnsetType = UNSET
     on_repeat: OnRepeat | UnsetType = UNSET
 
@@ -95,7 +95,7 @@ class RecipeBody(msgspec.Struct, frozen=True, rename="camel"):
     tag_uids: list[str]
     policy_uid: str | None
     location_uid: str | None
-    metadata: dict[str, Any]
+    custom_metadata: CustomMetadata
     confirmed_ownership: bool
     on_repeat: OnRepeat
     unsuccessful_register_attempt_status: UnsuccessfulRegisterAttempt | None
@@ -183,7 +183,7 @@ def body_of(scope: Scope, recipe: Recipe) -> RecipeBody:
         model=identity.model, serial_number=identity.serial_number, mac_address=identity.mac_address,
         device_name=settings.name, tag_uids=[as_hex(uid) for uid in settings.tag_uids],
         policy_uid=as_optional_hex(settings.policy_uid),
-        location_uid=as_optional_hex(settings.location_uid), metadata=settings.metadata,
+        location_uid=as_optional_hex(settings.location_uid), custom_metadata=settings.custom_metadata,
         confirmed_ownership=recipe.confirmed_ownership, on_repeat=recipe.on_repeat,
         unsuccessful_register_attempt_status=UnsuccessfulRegisterAttempt(warning_message=warning) if warning else None,
         error_message=recipe.error_message, device_identity_hash=as_optional_hex(recipe.device_uid),
@@ -198,13 +198,12 @@ async def _scope(request: Request, permission: str, tenant_uid: str | None = Non
 
 
 def _settings(new: NewRecipe) -> Settings:
-    check_metadata(new.metadata)
     return Settings(
         name=new.device_name,
         tag_uids=read_tags(new.tag_uids),
         policy_uid=optional_uid(new.policy_uid, "/policyUid"),
         location_uid=optional_uid(new.location_uid, "/locationUid"),
-        metadata=new.metadata,
+        custom_metadata=new.custom_metadata,
     )
 
 
@@ -306,15 +305,13 @@ async def update_recipe(request: Request) -> Response:
 
 
 def _patch(given: RecipeChanges) -> RecipePatch:
-    if given.metadata is not UNSET:
-        check_metadata(given.metadata)
     return RecipePatch(
         brand=given.brand, model=given.model, serial_number=given.serial_number, mac_address=given.mac_address,
         device_name=given.device_name,
         tag_uids=UNSET if given.tag_uids is UNSET else read_tags(given.tag_uids),
         policy_uid=optional_uid(given.policy_uid, "/policyUid"),
         location_uid=optional_uid(given.location_uid, "/locationUid"),
-        metadata=given.metadata,
+        custom_metadata=given.custom_metadata,
         confirmed_ownership=given.confirmed_ownership, on_repeat=given.on_repeat,
     )  # fmt: skip
 

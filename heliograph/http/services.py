@@ -17,6 +17,7 @@ from heliograph.eventlog.upkeep import Upkeep
 from heliograph.http.callers import Callers, ClientAddress, KnownCaller, WrongKeys
 from heliograph.http.messages import Request, Response
 from heliograph.http.metrics import HttpMetrics
+from heliograph.http.waiting import Waiters
 from heliograph.ids import Uid, new_uid, parse_uid
 from heliograph.jobs.model import JobKind
 from heliograph.jobs.runner import Runner
@@ -86,6 +87,8 @@ class Services:
         self.addresses = ClientAddress(settings.trusted_proxies)
         self.preparer = Preparer()
         self.types = TenantTypes()
+        self.operations = Waiters()
+        """Connectors that wait for operations."""
         self.large_work = asyncio.Semaphore(1)
         """Held while a large body is taken apart, which needs several times its size in memory."""
         self.metrics = HttpMetrics()
@@ -188,11 +191,12 @@ async def change(
     scope: Scope,
     act: Callable[[Transaction], tuple[bytes, bytes]],
     others: Sequence[Scope] = (),
+    status: int = 201,
 ) -> Response:
     """Carry out a creation once, however often it is sent with the same `Idempotency-Key`.
 
     `act` returns the body to answer and the body to keep for repeats, which must hold no secret. `others` are the
-    tenants beside the scope's into whose logs it writes.
+    tenants beside the scope's into whose logs it writes. `status` is that of the first answer; a repeat has 200.
 
     Raises:
         Conflict: when the key came before with another request.
@@ -200,4 +204,4 @@ async def change(
     identity = request_identity(request)
     tenants = [scope.tenant_id, *(other.tenant_id for other in others)]
     fresh, body = await request.services.write(partial(once, scope=scope, identity=identity, act=act), tenants)
-    return Response(201 if fresh else 200, body)
+    return Response(status if fresh else 200, body)

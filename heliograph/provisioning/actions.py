@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from heliograph import publish
 from heliograph.devices import actions as devices
-from heliograph.devices.model import Device, Identity, Settings, read_identity
+from heliograph.devices.model import Device, Identity, Settings, check_custom_metadata, read_identity
 from heliograph.errors import Conflict, Invalid, NotFound, require_version
 from heliograph.ids import Secret, as_hex
 from heliograph.provisioning import changes, store
@@ -175,7 +175,7 @@ def update(
 
     Raises:
         NotFound, PreconditionFailed: as for every change of a resource.
-        Invalid: when an identifier or reference cannot be used.
+        Invalid: when an identifier, reference or custom metadata cannot be used.
         Conflict: when the identifiers are another live recipe's, or the recipe is applied and they would change.
     """
     before = get(tx, scope, uid)
@@ -254,12 +254,15 @@ def _patched_identity(recipe: Recipe, patch: RecipePatch, demands: Demands) -> I
 
 
 def _patched_settings(before: Settings, patch: RecipePatch) -> Settings:
+    if patch.custom_metadata is not UNSET:
+        # A row of a file adds to what the recipe has, and both together may be too much.
+        check_custom_metadata(patch.custom_metadata)
     return Settings(
         name=_given(patch.device_name, before.name),
         tag_uids=_given(patch.tag_uids, before.tag_uids),
         policy_uid=_given(patch.policy_uid, before.policy_uid),
         location_uid=_given(patch.location_uid, before.location_uid),
-        metadata=_given(patch.metadata, before.metadata),
+        custom_metadata=_given(patch.custom_metadata, before.custom_metadata),
     )
 
 

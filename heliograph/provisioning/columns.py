@@ -10,19 +10,17 @@ from typing import Literal
 
 import msgspec
 
+from heliograph.devices.model import LONGEST_METADATA_KEY
 from heliograph.errors import Invalid
 from heliograph.jobs.model import unguarded
 
 Format = Literal["csv", "jsonl"]
 
 MOST_COLUMNS = 200
-LONGEST_METADATA_KEY = 100
-"""Characters of what follows `metadata.` in the name of a column."""
-
 OWN_PREFIX = "heliograph_"
 """Begins the names of the columns that our reports add; they are never read back."""
 
-METADATA_PREFIX = "metadata."
+METADATA_PREFIX = "customMetadata."
 
 SPELLINGS: dict[str, tuple[str, ...]] = {
     "brand": ("brand", "brand name", "device brand", "make", "maker", "manufacturer", "vendor"),
@@ -44,11 +42,11 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
     "onRepeat": ("on repeat", "repeat"),
     "claimCode": ("claim code", "claim", "pairing code"),
     "claimCodeExpiresAt": ("claim code expires at", "claim code expires", "claim code expiry"),
-    "metadata": ("metadata",),
+    "customMetadata": ("custom metadata", "metadata"),
 }  # fmt: skip
 """Our fields, and what spreadsheets call them: case, spaces and punctuation do not matter. First comes our own name.
 
-`metadata` is a JSON object in one cell; a column `metadata.<key>` is one text of it.
+`customMetadata` is a JSON object in one cell; a column `customMetadata.<key>` is one text of it.
 """
 
 _SHOWN_COLUMNS = 30
@@ -151,8 +149,9 @@ def field_of(column: str) -> str | None:
     """Return the field that a column's name suggests, or None."""
     if column.casefold().startswith(OWN_PREFIX):
         return None
-    if column.casefold().startswith(METADATA_PREFIX):
-        key = column[len(METADATA_PREFIX) :].strip()
+    name, dot, key = column.partition(".")
+    if dot and _FIELD_BY_SPELLING.get(_plain(name)) == "customMetadata":
+        key = key.strip()
         return METADATA_PREFIX + key if 0 < len(key) <= LONGEST_METADATA_KEY else None
     return _FIELD_BY_SPELLING.get(_plain(column))
 

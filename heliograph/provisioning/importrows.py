@@ -12,7 +12,15 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET
 
-from heliograph.devices.model import LONGEST_NAME, MOST_TAGS, Identity, Settings, check_metadata, fold, read_identity
+from heliograph.devices.model import (
+    LONGEST_NAME,
+    MOST_TAGS,
+    Identity,
+    Settings,
+    check_custom_metadata,
+    fold,
+    read_identity,
+)
 from heliograph.errors import Fault, Invalid
 from heliograph.ids import parse_uid
 from heliograph.provisioning.claims import CODE_PATTERN, LONGEST_CODE, SHORTEST_CODE
@@ -115,7 +123,7 @@ def _without(wish: RowWish, faults: Sequence[Fault]) -> RowWish:
     wrong = {fault.pointer.split("/")[1] for fault in faults}
     blank: dict[str, tuple[str, Any]] = {
         "deviceName": ("device_name", None), "tags": ("tags", ()), "policy": ("policy", None),
-        "location": ("location", None), "metadata": ("metadata", {}), "claimCode": ("claim_code", None),
+        "location": ("location", None), "customMetadata": ("custom_metadata", {}), "claimCode": ("claim_code", None),
         "claimCodeExpiresAt": ("claim_code_expires_at", None),
     }  # fmt: skip
     return msgspec.structs.replace(wish, **dict(value for name, value in blank.items() if name in wrong))
@@ -142,7 +150,7 @@ def _other_faults(wish: RowWish, rules: RowRules) -> list[Fault]:
     elif wish.claim_code_expires_at is not None and wish.claim_code_expires_at <= rules.now:
         faults.append(Fault("/claimCodeExpiresAt", "future", "The expiry must lie in the future."))
     try:
-        check_metadata(wish.metadata)
+        check_custom_metadata(wish.custom_metadata)
     except Invalid as refusal:
         faults += refusal.faults
     return faults
@@ -195,7 +203,7 @@ def settings_of(wanted: Wanted, find: Find) -> tuple[Settings, tuple[Fault, ...]
         tag_uids=tuple(sorted({uid for uid in tags if uid is not None})),
         policy_uid=one("policy", wish.policy, "/policy"),
         location_uid=one("location", wish.location, "/location"),
-        metadata=wish.metadata,
+        custom_metadata=wish.custom_metadata,
     )
     return settings, tuple(faults)
 
@@ -227,7 +235,10 @@ def differences(
         "tag_uids": (settings.tag_uids or None, recipe.settings.tag_uids),
         "policy_uid": (settings.policy_uid, recipe.settings.policy_uid),
         "location_uid": (settings.location_uid, recipe.settings.location_uid),
-        "metadata": ({**recipe.settings.metadata, **settings.metadata}, recipe.settings.metadata),
+        "custom_metadata": (
+            {**recipe.settings.custom_metadata, **settings.custom_metadata},
+            recipe.settings.custom_metadata,
+        ),
         "confirmed_ownership": (wish.confirmed_ownership, recipe.confirmed_ownership),
         "on_repeat": (wish.on_repeat, recipe.on_repeat),
         "claim_code": (claim_hash, recipe.claim_hash),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from heliograph.devices.model import Identity, Settings
+from heliograph.devices.model import CustomMetadata, Identity, Settings
 from heliograph.provisioning.events import Status
 from heliograph.provisioning.recipes import OnRepeat, Reason
 
@@ -41,7 +39,7 @@ class RecipePatch(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     tag_uids: tuple[bytes, ...] | UnsetType = UNSET
     policy_uid: bytes | UnsetType | None = UNSET
     location_uid: bytes | UnsetType | None = UNSET
-    metadata: dict[str, Any] | UnsetType = UNSET
+    custom_metadata: CustomMetadata | UnsetType = UNSET
     confirmed_ownership: bool | UnsetType = UNSET
     on_repeat: OnRepeat | UnsetType = UNSET
 

@@ -11,9 +11,8 @@ from msgspec import UNSET
 from heliograph.access_codes import forgetting
 from heliograph.access_codes.actions import footing_on
 from heliograph.connected_accounts import actions as connected_accounts
-from heliograph.connected_accounts.model import CustomMetadata
 from heliograph.devices import actions as devices
-from heliograph.devices.model import Attachment, Device, DeviceFilter
+from heliograph.devices.model import Attachment, CustomMetadata, Device, DeviceFilter
 from heliograph.ids import Secret, as_hex
 from heliograph.jobs import actions as jobs
 from heliograph.jobs.model import Advance, Chunk, JobContext, JobKind

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from heliograph.devices.model import Identity, Settings, fold
+from heliograph.devices.model import Identity, Settings, fold, read_stored_metadata
 from heliograph.provisioning.model import Attempt, RecipeFilter
 from heliograph.provisioning.recipes import Recipe
 from heliograph.storage.engine import Row, Table, Transaction
@@ -15,11 +15,10 @@ from heliograph.storage.statements import batches, begins_with, placeholders
 from heliograph.tenancy.model import Scope
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(dict[str, Any]).decode
 _decode_fields = msgspec.json.Decoder(tuple[str, ...]).decode
 
 _COLUMNS = (
-    "uid, status, brand, model, serial_number, mac_address, device_name, policy_uid, location_uid, metadata,"
+    "uid, status, brand, model, serial_number, mac_address, device_name, policy_uid, location_uid, custom_metadata,"
     " confirmed_ownership, on_repeat, warning_message, error_message, device_uid, claim_hash, claim_expires_at,"
     " claim_used_at, created_at, updated_at, version, faulty_fields, row_digest"
 )
@@ -30,7 +29,7 @@ RECIPE = Table(
     {
         "tenant_id": "bigint", "uid": "bytes", "status": "text", "brand": "text", "brand_key": "text",
         "model": "text", "serial_number": "text", "serial_key": "text", "mac_address": "text", "device_name": "text",
-        "name_key": "text", "policy_uid": "bytes", "location_uid": "bytes", "metadata": "bytes",
+        "name_key": "text", "policy_uid": "bytes", "location_uid": "bytes", "custom_metadata": "bytes",
         "confirmed_ownership": "bigint", "on_repeat": "text", "warning_message": "text", "error_message": "text",
         "faulty_fields": "bytes", "row_digest": "bytes",
         "device_uid": "bytes", "claim_hash": "bytes", "claim_expires_at": "bigint", "claim_used_at": "bigint",
@@ -66,7 +65,7 @@ def _values(recipe: Recipe) -> tuple[Any, ...]:
         recipe.uid, recipe.status, identity.brand, identity.brand_key, identity.model, identity.serial_number,
         identity.serial_key, identity.mac_address, settings.name,
         None if settings.name is None else fold(settings.name), settings.policy_uid, settings.location_uid,
-        _encode(settings.metadata), int(recipe.confirmed_ownership), recipe.on_repeat, recipe.warning_message,
+        _encode(settings.custom_metadata), int(recipe.confirmed_ownership), recipe.on_repeat, recipe.warning_message,
         recipe.error_message, _encode(recipe.faulty_fields), recipe.row_digest, recipe.device_uid,
         recipe.claim_hash, recipe.claim_expires_at, recipe.claim_used_at, recipe.created_at,
         recipe.updated_at, recipe.version,
@@ -206,12 +205,18 @@ def _recipe(row: Row, tag_uids: tuple[bytes, ...]) -> Recipe:
         uid=row[0], status=row[1],
         identity=Identity(brand=row[2], model=row[3], serial_number=row[4], mac_address=row[5]),
         settings=Settings(
-            name=row[6], tag_uids=tag_uids, policy_uid=row[7], location_uid=row[8], metadata=_decode(row[9])
+            name=row[6], tag_uids=tag_uids, policy_uid=row[7], location_uid=row[8],
+            custom_metadata=read_stored_metadata(row[9]),
         ),
         confirmed_ownership=bool(row[10]), on_repeat=row[11], warning_message=row[12], error_message=row[13],
         device_uid=row[14], claim_hash=row[15], claim_expires_at=row[16], claim_used_at=row[17], created_at=row[18],
-        updated_at=row[19], version=row[20], faulty_fields=_decode_fields(row[21]), row_digest=row[22],
+        updated_at=row[19], version=row[20], faulty_fields=_faulty_fields(row[21]), row_digest=row[22],
     )  # fmt: skip
+
+
+def _faulty_fields(stored: bytes) -> tuple[str, ...]:
+    # Rows from before the field was renamed would else name one that nobody can set.
+    return tuple("customMetadata" if name == "metadata" else name for name in _decode_fields(stored))
 
 
 # -- the identifiers by which live recipes wait ---------------------------------------------------------------------

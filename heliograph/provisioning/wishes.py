@@ -43,7 +43,7 @@ class RowWish(msgspec.Struct, frozen=True, kw_only=True):
     on_repeat: OnRepeat | None = None
     claim_code: str | None = None
     claim_code_expires_at: int | None = None
-    metadata: dict[str, Any] = {}
+    custom_metadata: dict[str, Any] = {}
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -64,7 +64,7 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_un
     on_repeat: Literal["keep", "reset", "reject"] | None = None
     claim_code: str | None = None
     claim_code_expires_at: str | None = None
-    metadata: dict[str, Any] | None = None
+    custom_metadata: dict[str, Any] | None = None
 
 
 def wish_of(row: Row, layout: Layout) -> tuple[RowWish | None, list[Fault]]:
@@ -86,7 +86,7 @@ def _of_texts(cells: dict[str, Any], layout: Layout) -> tuple[RowWish, list[Faul
         text = cells[column].strip()
         if text and field.startswith(METADATA_PREFIX):
             metadata[field.removeprefix(METADATA_PREFIX)] = text
-        elif text and field == "metadata":
+        elif text and field == "customMetadata":
             metadata |= _object(text, faults)
         elif text:
             given[field] = text
@@ -103,7 +103,7 @@ def _of_texts(cells: dict[str, Any], layout: Layout) -> tuple[RowWish, list[Faul
         on_repeat=_on_repeat(given.get("onRepeat"), faults),
         claim_code=given.get("claimCode"),
         claim_code_expires_at=_time(given.get("claimCodeExpiresAt"), faults),
-        metadata=metadata,
+        custom_metadata=metadata,
     )
     return wish, faults
 
@@ -139,7 +139,7 @@ def _object(text: str, faults: list[Fault]) -> dict[str, Any]:
         document = None
     if isinstance(document, dict):
         return document
-    faults.append(Fault("/metadata", "object", 'Expected a JSON object, such as {"floor": 3}.'))
+    faults.append(Fault("/customMetadata", "object", 'Expected a JSON object, such as {"floor": "3"}.'))
     return {}
 
 
@@ -180,7 +180,7 @@ def _of_json(cells: dict[str, Any], layout: Layout) -> tuple[RowWish | None, lis
         on_repeat=line.on_repeat,
         claim_code=_text(line.claim_code),
         claim_code_expires_at=_time(line.claim_code_expires_at, faults),
-        metadata=line.metadata or {},
+        custom_metadata=line.custom_metadata or {},
     )
     return wish, faults
 

@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from heliograph import publish
 from heliograph.catalog.definition import Body, EventDefinition
-from heliograph.devices.model import Settings, check_document, check_metadata, fold, fold_prefix
+from heliograph.devices.model import Settings, check_document, fold, fold_prefix
 from heliograph.errors import Conflict, Fault, Invalid, NotFound, require_version
 from heliograph.ids import as_hex, new_uid
 from heliograph.references import events, store
@@ -24,6 +24,7 @@ from heliograph.references.model import (
     Missing,
     Policy,
     Tag,
+    check_metadata,
 )
 from heliograph.storage.engine import Transaction
 from heliograph.tenancy.access import require_organization

@@ -6,11 +6,18 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
+from heliograph.devices.model import check_document
+from heliograph.errors import Invalid
+
 Kind = Literal["tag", "policy", "location"]
 
 LONGEST_ADDRESS = 500
 MOST_LEVELS = 10
 """How deep tags may be nested, the topmost counted."""
+
+MOST_METADATA_NAMES = 50
+LARGEST_METADATA = 16 * 1024
+"""Bytes of a location's metadata as JSON."""
 
 LARGEST_ITEMS = 64 * 1024
 """Bytes of a policy's items as JSON."""
@@ -63,3 +70,14 @@ class Missing(msgspec.Struct, frozen=True):
     kind: Kind
     uid: bytes
     index: int = 0
+
+
+def check_metadata(metadata: dict[str, Any]) -> None:
+    """Make sure that the metadata of a location is small.
+
+    Raises:
+        Invalid: when there are more than 50 names, 16 KiB of JSON or 64 levels.
+    """
+    if len(metadata) > MOST_METADATA_NAMES:
+        raise Invalid.at("/metadata", "max-properties", f"At most {MOST_METADATA_NAMES} names.")
+    check_document(metadata, "/metadata", LARGEST_METADATA)

@@ -28,7 +28,7 @@ _ACTIONS = {
     "policy": "read create update delete",
     "connected_account": "read create update delete",
     "recipe": "read create update delete confirm",
-    "access_code": "read update delete report read_pin",
+    "access_code": "read create update delete report read_pin",
     "endpoint": "read create update delete resend",
     "delivery": "read create update delete resend",
     "tenant": "read create update delete",
@@ -56,7 +56,7 @@ ROLES: dict[str, frozenset[str]] = {
     "owner": frozenset(PERMISSIONS),
     "operator": frozenset(
         _of("event " + _SETUP)
-        | _of("access_code", "read update delete report")
+        | _of("access_code", "read create update delete report")
         | _of("tenant account key", "read")
         | _of("log", "export")
     ),

@@ -137,11 +137,11 @@ def test_report_is_written_where_a_link_leads(cli: Cli, file: Path, tmp_path: Pa
 
 def test_report_of_jsonl_is_a_table_that_is_corrected_and_sent_again(cli: Cli, tmp_path: Path) -> None:
     report = tmp_path / "failed.csv"
-    line = '{"brand":"Samsung","serialNumber":"1","macAddress":"zz","metadata":{"floor":3}}\n'
+    line = '{"brand":"Samsung","serialNumber":"1","macAddress":"zz","customMetadata":{"floor":"3"}}\n'
     assert cli.run("recipes", "import", "-", "--format", "jsonl", "--report", str(report), input=line).exit_code == 1
     report.write_text(report.read_text().replace("zz", "02:00:00:00:00:02", 1))
     assert outcomes(cli, report) == {"created": 1}
-    assert [recipe["metadata"] for recipe in cli.lines("recipes", "list")] == [{"floor": 3}]
+    assert [recipe["customMetadata"] for recipe in cli.lines("recipes", "list")] == [{"floor": "3"}]
 
 
 def test_conflict_is_told_with_its_reason(cli: Cli, file: Path, tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_columns_and_delimiter_are_read_as_the_options_say(cli: Cli, file: Path)
 
 
 def test_jsonl_is_known_by_the_name_of_the_file_or_by_the_option(cli: Cli, tmp_path: Path) -> None:
-    line = '{"brand":"Samsung","serialNumber":"%d","metadata":{"floor":3}}\n'
+    line = '{"brand":"Samsung","serialNumber":"%d","customMetadata":{"floor":"3"}}\n'
     (tmp_path / "devices.jsonl").write_text(line % 1)
     cli.ok("recipes", "import", str(tmp_path / "devices.jsonl"))
     cli.ok("recipes", "import", "-", "--format", "jsonl", input=line % 2)
@@ -212,11 +212,14 @@ def test_wrong_usage_imports_nothing(cli: Cli, file: Path, tmp_path: Path) -> No
 
 
 def test_file_of_several_parts_reaches_a_server_whole(remote: Cli, file: Path) -> None:
-    filler = "x" * 5000
-    file.write_text("brand,serial,metadata.note\n" + "".join(f"Whole,{n},{n} {filler}\n" for n in range(1, 201)))
+    filler = {f"note{n}": "x" * 500 for n in range(10)}
+    header = ",".join(["brand", "serial", *(f"customMetadata.{name}" for name in filler)])
+    cells = ",".join(filler.values())
+    file.write_text(f"{header}\n" + "".join(f"Whole,{n},{cells}\n" for n in range(1, 201)))
     assert outcomes(remote, file) == {"created": 200}
-    notes = [recipe["metadata"]["note"] for recipe in remote.lines("recipes", "list", "--brand", "whole")]
-    assert notes == [f"{n} {filler}" for n in range(1, 201)]
+    recipes = remote.lines("recipes", "list", "--brand", "whole")
+    assert [recipe["serialNumber"] for recipe in recipes] == [str(n) for n in range(1, 201)]
+    assert all(recipe["customMetadata"] == filler for recipe in recipes)
 
 
 def test_file_that_is_too_large_is_refused_by_the_server_and_here(small_server: Server, file: Path) -> None:

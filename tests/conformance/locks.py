@@ -63,8 +63,8 @@ class Locksmith:
         )
         return made
 
-    def lock(self, account: ConnectedAccount | None = None, **metadata: Any) -> Device:
-        given = Settings(connected_account_uid=(account or self.account).uid, metadata=metadata)
+    def lock(self, account: ConnectedAccount | None = None, **metadata: str | bool) -> Device:
+        given = Settings(connected_account_uid=(account or self.account).uid, custom_metadata=metadata)
         made: Device = self.fleet.write(devices.create, self.here, somebody(), given)[0]
         return made
 

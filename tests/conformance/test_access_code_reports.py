@@ -60,12 +60,12 @@ def several(count: int, start: int = 0, **fields: Any) -> list[dict[str, Any]]:
 
 def test_discovered_and_vanished_codes_are_told_in_exact_bodies(smith: Locksmith) -> None:
     account = smith.an_account(region="north", vip=True)
-    lock = smith.lock(account, door="B2-17", guests=True, floor=3)
+    lock = smith.lock(account, door="B2-17", guests=True)
     at = START_OF_TIME - 60 * SECOND
     assert smith.report(lock, CLEANING, GUEST, at=at) == Counts(discovered=2)
     first, second = smith.codes(lock)
     smith.fleet.write(accounts.update, smith.here, account.uid, None, AccountPatch(custom_metadata={"region": "south"}))
-    smith.fleet.write(releasing.update, smith.here, lock.uid, None, SettingsPatch(metadata={"door": "B2-18"}))
+    smith.fleet.write(releasing.update, smith.here, lock.uid, None, SettingsPatch(custom_metadata={"door": "B2-18"}))
     gone_at = at + 30 * SECOND
     assert smith.report(lock, CLEANING, at=gone_at) == Counts(vanished=1)
     same = {"connected_account_id": as_uuid(account.uid), "device_id": as_uuid(lock.uid)}

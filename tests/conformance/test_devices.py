@@ -116,7 +116,7 @@ def test_enrolling_claims_every_identifier_and_records_what_the_device_is(fleet:
     who = identity(model="QM55C")
     device = fleet.enrol(
         who,
-        Settings(name="Lobby", tag_uids=(other, tag, other), policy_uid=policy, metadata={"floor": 1}),
+        Settings(name="Lobby", tag_uids=(other, tag, other), policy_uid=policy, custom_metadata={"floor": "1"}),
         recipe_uid=RECIPE,
     )
     assert fleet.holders(who) == dict.fromkeys(who.identifiers, (fleet.here.tenant_id, device.uid))
@@ -134,7 +134,7 @@ def test_enrolling_claims_every_identifier_and_records_what_the_device_is(fleet:
                 "name": "Lobby",
                 "tagUids": sorted((tag.hex(), other.hex())),
                 "policyUid": policy.hex(),
-                "metadata": {"floor": 1},
+                "customMetadata": {"floor": "1"},
                 "recipeUid": RECIPE.hex(),
             },
         )
@@ -251,9 +251,9 @@ def test_who_has_a_device_is_told_within_the_organization_only(fleet: Fleet) -> 
 
 def test_every_changed_setting_is_recorded_with_its_values_before_and_after(fleet: Fleet) -> None:
     tag, policy, location = (fleet.reference(kind) for kind in ("tag", "policy", "location"))
-    device = fleet.enrol(identity(), Settings(name="Lobby", policy_uid=policy, metadata={"floor": 1}))
+    device = fleet.enrol(identity(), Settings(name="Lobby", policy_uid=policy, custom_metadata={"floor": "1"}))
     patch = actions.SettingsPatch(
-        name="Bar", tag_uids=(tag,), policy_uid=None, location_uid=location, metadata={"floor": True}
+        name="Bar", tag_uids=(tag,), policy_uid=None, location_uid=location, custom_metadata={"floor": True}
     )
     after = fleet.write(actions.update, fleet.here, device.uid, 1, patch)
     assert (fleet.find(device), after.version) == (after, 2)
@@ -266,15 +266,15 @@ def test_every_changed_setting_is_recorded_with_its_values_before_and_after(flee
                 "tagUids": {"from": [], "to": [tag.hex()]},
                 "policyUid": {"from": policy.hex()},
                 "locationUid": {"to": location.hex()},
-                "metadata": {"from": {"floor": 1}, "to": {"floor": True}},
+                "customMetadata": {"from": {"floor": "1"}, "to": {"floor": True}},
             },
         },
     )
 
 
 def test_nothing_is_recorded_when_nothing_changes(fleet: Fleet) -> None:
-    device = fleet.enrol(identity(), Settings(name="Lobby", metadata={"a": 1, "b": 2}))
-    patch = actions.SettingsPatch(name="Lobby", metadata={"b": 2, "a": 1})
+    device = fleet.enrol(identity(), Settings(name="Lobby", custom_metadata={"a": "1", "b": True}))
+    patch = actions.SettingsPatch(name="Lobby", custom_metadata={"b": True, "a": "1"})
     assert fleet.write(actions.update, fleet.here, device.uid, None, patch) == device
     assert fleet.write(actions.reset, fleet.here, device, device.settings) == device
     assert fleet.types() == ["Device.Added"]
@@ -351,13 +351,13 @@ def _connect(fleet: Fleet, device: Device) -> None:
 
 def test_deprovisioning_ends_everything_and_frees_the_identifiers(fleet: Fleet) -> None:
     who, tag = identity(), fleet.reference("tag")
-    given = Settings(name="Lobby", tag_uids=(tag,), metadata={"floor": 1})
+    given = Settings(name="Lobby", tag_uids=(tag,), custom_metadata={"floor": "1"})
     device = fleet.enrol(who, given, verification_hash=HASH)
     token = fleet.write(device_tokens.issue, fleet.here, device.uid)
     _connect(fleet, device)
     after = fleet.write(actions.deprovision, fleet.here, device.uid, None)
     assert (after.state, after.settings, after.verification_hash) == (
-        "deprovisioned", Settings(metadata={"floor": 1}), None,
+        "deprovisioned", Settings(custom_metadata={"floor": "1"}), None,
     )  # fmt: skip
     assert after.presence is not None
     assert after.presence.connection_uid is None
@@ -449,11 +449,11 @@ def test_deleting_records_the_removal_of_what_was_once_added(fleet: Fleet, state
 
 def test_move_is_an_event_in_each_log_and_keeps_the_uid(fleet: Fleet) -> None:
     who, tag = identity(), fleet.reference("tag")
-    given = Settings(name="Lobby", tag_uids=(tag,), metadata={"floor": 1})
+    given = Settings(name="Lobby", tag_uids=(tag,), custom_metadata={"floor": "1"})
     device = fleet.enrol(who, given, recipe_uid=RECIPE, verification_hash=HASH)
     moved, token = fleet.write(actions.move, fleet.here, fleet.there, device.uid, 1)
     assert (moved.uid, moved.state, moved.recipe_uid, moved.verification_hash) == (device.uid, "enrolled", None, None)
-    assert moved.settings == Settings(name="Lobby", metadata={"floor": 1})
+    assert moved.settings == Settings(name="Lobby", custom_metadata={"floor": "1"})
     left = fleet.find(device)
     assert left is not None
     assert left.state == "deprovisioned"

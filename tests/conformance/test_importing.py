@@ -30,6 +30,7 @@ from heliograph.tenancy.actions import get_account, remove_grant, revoke_account
 from tests.conformance.imports import ImportDesk, Line, table
 from tests.conformance.provisioned import SEALER, names, recipe_event, somebody
 from tests.conformance.stores import START_OF_TIME, store_on
+from tests.custom_metadata import LONGEST_METADATA, WRONG_OBJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,13 +78,13 @@ def test_new_rows_become_recipes_with_all_that_they_say(desk: ImportDesk) -> Non
     cells = row(
         who, device_name="Lobby", model="QM55C", tags=tag.hex(), policy=policy.hex(), location=location.hex(),
         confirmed="yes", on_repeat="reset",
-    ) | {"metadata.floor": "3"}  # fmt: skip
-    content = table([cells], "confirmed", "on repeat", "metadata.floor")
+    ) | {"customMetadata.floor": "3"}  # fmt: skip
+    content = table([cells], "confirmed", "on repeat", "customMetadata.floor")
     [line] = desk.take(content)
     [recipe] = desk.recipes()
     assert line == Line(1, "created", {"line": 2, "recipeUid": recipe.uid.hex()})
     assert recipe.settings == Settings(
-        name="Lobby", tag_uids=(tag,), policy_uid=policy, location_uid=location, metadata={"floor": "3"}
+        name="Lobby", tag_uids=(tag,), policy_uid=policy, location_uid=location, custom_metadata={"floor": "3"}
     )
     assert (recipe.status, recipe.confirmed_ownership, recipe.on_repeat) == ("Pending", True, "reset")
     assert desk.news() == [
@@ -173,14 +174,25 @@ def test_blank_cells_say_nothing(desk: ImportDesk) -> None:
 
 def test_update_changes_what_the_row_says_and_nothing_else(desk: ImportDesk) -> None:
     who = somebody(mac_address=None)
-    recipe = desk.recipe(who, name="Lobby", metadata={"a": "1", "b": "2"})
+    recipe = desk.recipe(who, name="Lobby", custom_metadata={"a": "1", "b": "2"})
     desk.forget()
     mac = somebody().mac_address
-    cells = row(who, mac_address=mac or "") | {"metadata.b": "3"}
-    assert desk.outcomes(table([cells], "metadata.b"), existing="update") == ["updated"]
+    cells = row(who, mac_address=mac or "") | {"customMetadata.b": "3"}
+    assert desk.outcomes(table([cells], "customMetadata.b"), existing="update") == ["updated"]
     after = desk.present(recipe)
-    assert (after.settings.name, after.settings.metadata) == ("Lobby", {"a": "1", "b": "3"})
+    assert (after.settings.name, after.settings.custom_metadata) == ("Lobby", {"a": "1", "b": "3"})
     assert desk.news() == [recipe_event(desk.here, "Updated", recipe, macAddress=mac)]
+
+
+def test_row_that_adds_one_key_too_many_to_a_recipe_does_not_change_it(desk: ImportDesk) -> None:
+    recipe = desk.recipe(somebody(), custom_metadata=LONGEST_METADATA)
+    content = table([row(recipe.identity) | {"customMetadata.more": "x"}], "customMetadata.more")
+    [line] = desk.take(content, existing="update")
+    assert (line.outcome, line.detail["reason"]) == ("conflict", "update_refused")
+    assert [(fault["pointer"], fault["rule"]) for fault in line.detail["errors"]] == [
+        ("/customMetadata", "maxProperties")
+    ]
+    assert desk.present(recipe) == recipe
 
 
 def test_update_repairs_a_failed_recipe_and_enrols_its_device(desk: ImportDesk) -> None:
@@ -231,6 +243,31 @@ def test_control_character_is_a_fault_of_its_row_alone(desk: ImportDesk, field: 
     assert desk.outcomes(content, keep_invalid=True)[1] == "unchanged"
 
 
+@pytest.mark.parametrize(("metadata", "fault"), WRONG_OBJECTS)
+def test_custom_metadata_that_breaks_a_rule_is_a_fault_of_its_row(
+    desk: ImportDesk, metadata: dict[str, Any], fault: tuple[str, str]
+) -> None:
+    lines = [
+        {"brand": "LG", "serialNumber": somebody().serial_number, "customMetadata": given}
+        for given in (metadata, LONGEST_METADATA)
+    ]
+    in_cells = table([row(somebody()) | {"customMetadata": json.dumps(metadata)}], "customMetadata")
+    told = [*desk.take(b"\n".join(json.dumps(line).encode() for line in lines)), *desk.take(in_cells)]
+    assert [line.outcome for line in told] == ["rejected", "created", "rejected"]
+    for line in (told[0], told[2]):
+        assert [(one["pointer"], one["rule"]) for one in line.detail["errors"]] == [fault]
+    assert [recipe.settings.custom_metadata for recipe in desk.recipes()] == [LONGEST_METADATA]
+
+
+def test_text_of_a_column_that_is_too_long_for_custom_metadata_is_a_fault_of_its_row(desk: ImportDesk) -> None:
+    rows = [row(somebody()) | {"customMetadata.note": "x" * length} for length in (500, 501)]
+    told = desk.take(table(rows, "customMetadata.note"))
+    assert [line.outcome for line in told] == ["created", "rejected"]
+    assert [(one["pointer"], one["rule"]) for one in told[1].detail["errors"]] == [
+        ("/customMetadata/note", "maxLength")
+    ]
+
+
 # -- rows that are kept with their faults ---------------------------------------------------------------------------
 
 
@@ -255,6 +292,13 @@ def test_kept_row_waits_only_when_each_of_its_faults_was_dealt_with(desk: Import
     repaired = desk.patch(recipe, policy_uid=None)
     assert (repaired.status, repaired.error_message, repaired.faulty_fields) == ("Pending", None, ())
     assert code_is(repaired, CANARY), "the proof that the row asked for is still asked for"
+
+
+def test_kept_row_with_unusable_custom_metadata_waits_once_it_is_set(desk: ImportDesk) -> None:
+    recipe = kept(desk, row(somebody()) | {"customMetadata": '{"floor": 3}'}, "customMetadata")
+    assert (recipe.faulty_fields, recipe.settings.custom_metadata) == (("customMetadata",), {})
+    assert desk.patch(recipe, device_name="lobby").status == "Invalid"
+    assert desk.patch(recipe, custom_metadata={"floor": "3"}).status == "Pending"
 
 
 def test_identifier_that_was_no_use_is_not_silently_left_out(desk: ImportDesk) -> None:
@@ -399,7 +443,7 @@ _ROW = st.fixed_dictionaries(
         "model": st.sampled_from(["m", "n"]),
         "policy": st.sampled_from(["Here", "Nowhere", "Twice", "Late"]),
         "confirmed": st.sampled_from(["yes", "no", "perhaps"]),
-        "metadata.x": st.sampled_from(["1", "2"]),
+        "customMetadata.x": st.sampled_from(["1", "2"]),
         "claim code": st.sampled_from(["LEFT-1111", "left1111", "RIGHT-2222", "no"]),
     },
 )
@@ -433,7 +477,7 @@ class Stage:
             for cells in case.rows
         ]  # fmt: skip
         rows = [{name: text for name, text in cells.items() if name not in ("serial", "mac")} for cells in rows]
-        self.content = table(rows, "confirmed", "metadata.x", "claim code")
+        self.content = table(rows, "confirmed", "customMetadata.x", "claim code")
         if case.kept_before:
             self.desk.take(self.content, existing=case.existing, keep_invalid=True)
             self.desk.write(references.create, self.desk.here, "policy", name="Late")
@@ -758,12 +802,13 @@ def test_corrected_report_sent_again_succeeds(desk: ImportDesk) -> None:
 
 
 def test_json_lines_are_reported_as_a_table_of_their_members(desk: ImportDesk) -> None:
-    lines = [{"brand": "LG", "serialNumber": "=1+1", "tags": ["a", "b"], "metadata": {"floor": 3}}, {"brand": "LG"}]
+    metadata = {"floor": "3"}
+    lines = [{"brand": "LG", "serialNumber": "=1+1", "tags": ["a", "b"], "customMetadata": metadata}, {"brand": "LG"}]
     uid = desk.begin(b"\n".join(json.dumps(line).encode() for line in lines))
     desk.runner().run_pending()
     rows = [JobRow(*line) for line in desk.report(uid)]
     first, second = csv.DictReader(io.StringIO(report_table(desk.job(uid), rows).decode()))
-    assert (first["serialNumber"], first["tags"], first["metadata"]) == ("'=1+1", "a; b", '{"floor":3}')
+    assert (first["serialNumber"], first["tags"], first["customMetadata"]) == ("'=1+1", "a; b", '{"floor":"3"}')
     assert (second["brand"], second["tags"], second["heliograph_outcome"]) == ("LG", "", "rejected")
 
 

@@ -6,18 +6,24 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
+from heliograph.devices import store as devices
+from heliograph.ids import new_uid
+from heliograph.provisioning import store as recipes
 from heliograph.storage import instance, migrate
+from heliograph.storage.engine import Table
 from heliograph.storage.migrate import Migration, SchemaAhead, SchemaBehind
 from heliograph.storage.sealing import Sealer, WrongMasterKey
+from heliograph.tenancy.access import system_scope
 from tests.conformance.stores import START_OF_TIME, engine_of, store_on
 from tests.rules.source import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from heliograph.storage.engine import Engine, Transaction
+    from heliograph.storage.engine import ColumnType, Engine, Transaction
     from tests.conftest import StoreUrl
 
 STEPS = migrate.migrations()
@@ -130,6 +136,44 @@ def test_processes_that_migrate_at_the_same_time_apply_each_step_once(postgres_d
     printed = [racer.communicate()[0].strip() for racer in racers]
     assert [racer.returncode for racer in racers] == [0, 0, 0]
     assert sorted(printed) == ["", "", ",".join(NAMES)]
+
+
+# -- what a step finds ----------------------------------------------------------------------------------------------
+
+_SHARED: dict[str, ColumnType] = {
+    "tenant_id": "bigint", "uid": "bytes", "brand": "text", "brand_key": "text", "metadata": "bytes",
+    "created_at": "bigint", "updated_at": "bigint", "version": "bigint",
+}  # fmt: skip
+_OLD_DEVICE = Table("device", _SHARED | {"state": "text"})
+_OLD_RECIPE = Table(
+    "recipe",
+    _SHARED | {"status": "text", "confirmed_ownership": "bigint", "on_repeat": "text", "faulty_fields": "bytes"},
+)
+
+
+def test_metadata_of_any_shape_from_before_is_read_as_texts_and_truth_values(
+    empty: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrate, "migrations", lambda: [step for step in STEPS if step.number < 5])
+    migrate.migrate(empty, START_OF_TIME)
+    scope, uid = system_scope(1, new_uid().hex()), new_uid()
+    kept = {"note": "north", "on": True, "k" * 60: "x" * 600}
+    shared = (1, uid, "LG", "lg", msgspec.json.encode(kept | {"floor": 3, "none": None, "deep": {"a": [1.5]}}), 1, 1, 1)
+    connection = empty.connect(write=True)
+    with connection.transaction(START_OF_TIME, write=True) as tx:
+        tx.insert(_OLD_DEVICE, [(*shared, "enrolled")])
+        tx.insert(_OLD_RECIPE, [(*shared, "Invalid", 0, "keep", b'["brand","metadata"]')])
+    connection.close()
+    monkeypatch.undo()
+    migrate.migrate(empty, START_OF_TIME)
+    connection = empty.connect(write=False)
+    with connection.transaction(START_OF_TIME, write=False) as tx:
+        device, [recipe] = devices.find_device(tx, scope, uid), recipes.find_recipes(tx, scope, [uid])
+    connection.close()
+    assert device is not None
+    read = kept | {"floor": "3", "none": "null", "deep": '{"a":[1.5]}'}
+    assert [device.settings.custom_metadata, recipe.settings.custom_metadata] == [read, read]
+    assert recipe.faulty_fields == ("brand", "customMetadata")
 
 
 # -- whose database it is -------------------------------------------------------------------------------------------

@@ -97,7 +97,7 @@ def in_state(fleet: Fleet, status: str, **more: Any) -> Recipe:
 def device_added(recipe: Recipe, device: bytes, **more: Any) -> Told:
     body: dict[str, Any] = {
         "uid": device.hex(), "brand": recipe.identity.brand, "serialNumber": recipe.identity.serial_number,
-        "macAddress": recipe.identity.mac_address, "tagUids": [], "metadata": {}, "recipeUid": recipe.uid.hex(),
+        "macAddress": recipe.identity.mac_address, "tagUids": [], "customMetadata": {}, "recipeUid": recipe.uid.hex(),
     }  # fmt: skip
     return Told("Device.Added", body | more, (recipe.uid.hex(),))
 
@@ -111,7 +111,7 @@ def test_new_recipe_waits_and_the_log_says_all_of_it(fleet: Fleet) -> None:
     fleet.forget()
     recipe = fleet.recipe(
         somebody(brand="LG", model="55XF"), name="Lobby", tag_uids=tuple(tags), policy_uid=policy,
-        location_uid=location, metadata={"floor": 1}, confirmed_ownership=True, on_repeat="reset", code=CODE,
+        location_uid=location, custom_metadata={"floor": "1"}, confirmed_ownership=True, on_repeat="reset", code=CODE,
     )  # fmt: skip
     assert (recipe.status, recipe.version) == ("Pending", 1)
     assert fleet.present(recipe) == recipe
@@ -478,7 +478,7 @@ def test_settings_change_in_any_state_and_the_log_says_only_what_changed(fleet: 
     assert fleet.told() == [recipe_event(fleet.here, "Updated", recipe, recipe.device_uid, **changed)]
 
 
-@pytest.mark.parametrize("change", [{"metadata": {"floor": 1}}, {"on_repeat": "reject"}])
+@pytest.mark.parametrize("change", [{"custom_metadata": {"floor": "1"}}, {"on_repeat": "reject"}])
 def test_change_of_what_the_documented_events_do_not_carry_is_told_without_it(
     fleet: Fleet, change: dict[str, Any]
 ) -> None:

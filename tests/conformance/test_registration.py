@@ -77,7 +77,7 @@ def everything(store: Store) -> dict[str, set[Row]]:
 def test_device_becomes_what_its_recipe_says(fleet: Fleet) -> None:
     tag, location = fleet.reference("tag"), fleet.reference("location")
     recipe = fleet.recipe(
-        somebody(model="QM55C"), name="Lobby", tag_uids=(tag,), location_uid=location, metadata={"floor": 1}
+        somebody(model="QM55C"), name="Lobby", tag_uids=(tag,), location_uid=location, custom_metadata={"floor": "1"}
     )
     fleet.forget()
     answer = fleet.register(recipe.identity)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from heliograph.ids import as_uuid, new_uid
+from tests.custom_metadata import LONGEST_METADATA, WRONG_METADATA
 from tests.http.test_devices import DEVICES, Shop, who
 
 if TYPE_CHECKING:
@@ -201,8 +202,6 @@ def test_account_of_another_organization_is_for_a_device_as_unknown_as_any(api: 
 
 # -- what is refused ------------------------------------------------------------------------------------------------
 
-LONGEST = {f"{n:040}": "x" * 500 for n in range(50)}
-
 
 @pytest.mark.parametrize(
     ("field", "value", "fault"),
@@ -228,30 +227,14 @@ def test_account_that_breaks_a_rule_is_not_made(agency: Agency, field: str, valu
     assert agency.listed("") == []
 
 
-@pytest.mark.parametrize(
-    ("metadata", "fault"),
-    [
-        ({"a": {"nested": "text"}}, ("/customMetadata/a", "type")),
-        ({"a": []}, ("/customMetadata/a", "type")),
-        ({"a": 1}, ("/customMetadata/a", "type")),
-        ({"a": 1.5}, ("/customMetadata/a", "type")),
-        ({"a": None}, ("/customMetadata/a", "type")),
-        ({"a": "x" * 501}, ("/customMetadata/a", "maxLength")),
-        ({"k" * 41: "x"}, ("/customMetadata", "maxLength")),
-        ({"": "x"}, ("/customMetadata", "minLength")),
-        ({str(n): True for n in range(51)}, ("/customMetadata", "maxProperties")),
-        ([], ("/customMetadata", "type")),
-        ("text", ("/customMetadata", "type")),
-        (None, ("/customMetadata", "type")),
-    ],
-)
+@pytest.mark.parametrize(("metadata", "fault"), WRONG_METADATA)
 def test_metadata_that_breaks_a_rule_is_refused(agency: Agency, metadata: Any, fault: tuple[str, str]) -> None:
-    uid = agency.connected(customMetadata=LONGEST)["uid"]
+    uid = agency.connected(customMetadata=LONGEST_METADATA)["uid"]
     before = agency.api.head(agency.uid)
     body = {"name": "n", "provider": "august", "customMetadata": metadata}
     assert agency.refused(agency.api.post(ACCOUNTS, agency.key, body)) == [fault]
     assert agency.refused(agency.change(uid, {"customMetadata": metadata})) == [fault]
-    assert agency.account(uid).json()["customMetadata"] == LONGEST
+    assert agency.account(uid).json()["customMetadata"] == LONGEST_METADATA
     assert agency.api.head(agency.uid) == before
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from heliograph.ids import new_uid
+from tests.custom_metadata import LONGEST_METADATA, WRONG_METADATA
 
 if TYPE_CHECKING:
     from tests.http.inprocess import Answer, Api
@@ -74,7 +74,9 @@ def shop(api: Api) -> Shop:
 
 def test_device_is_answered_with_all_that_it_is_and_its_token_once(shop: Shop) -> None:
     tag = shop.reference("tag")
-    body = who(model=" QM55C ", macAddress="001b-44ab-3AB7", name="Lobby", tagUids=[tag, tag], metadata={"floor": 1})
+    body = who(
+        model=" QM55C ", macAddress="001b-44ab-3AB7", name="Lobby", tagUids=[tag, tag], customMetadata={"floor": "1"}
+    )
     made = shop.api.made(DEVICES, body, shop.key)
     token = made.pop("token")
     assert token
@@ -92,7 +94,7 @@ def test_device_is_answered_with_all_that_it_is_and_its_token_once(shop: Shop) -
         "policyUid": None,
         "locationUid": None,
         "connectedAccountUid": None,
-        "metadata": {"floor": 1},
+        "customMetadata": {"floor": "1"},
         "connected": False,
         "connectedAt": None,
         "lastSeenAt": None,
@@ -147,11 +149,11 @@ def test_device_cannot_enrol_read_or_change_devices(shop: Shop) -> None:
 
 def test_patch_changes_what_it_names_and_null_removes(shop: Shop) -> None:
     policy = shop.reference("policy")
-    made = shop.enrolled(name="Lobby", policyUid=policy, metadata={"floor": 1})
+    made = shop.enrolled(name="Lobby", policyUid=policy, customMetadata={"floor": "1"})
     answer = shop.patch(made["uid"], {"name": "Bar", "policyUid": None}, headers=[("if-match", '"v1"')])
     assert (answer.status, answer.headers["etag"]) == (200, '"v2"')
     body = answer.json()
-    assert (body["name"], body["policyUid"], body["metadata"]) == ("Bar", None, {"floor": 1})
+    assert (body["name"], body["policyUid"], body["customMetadata"]) == ("Bar", None, {"floor": "1"})
     assert shop.told()[-1] == (
         "Device.Updated",
         {
@@ -343,8 +345,6 @@ OVER_LONG = "x" * 300
         ({"serialNumber": OVER_LONG}, ("/serialNumber", "max-length")),
         ({"serialNumber": "SN\u00002"}, ("/serialNumber", "control-characters")),
         ({"model": "QM\t55"}, ("/model", "control-characters")),
-        ({"metadata": {"note": "x" * 16_384}}, ("/metadata", "max-length")),
-        ({"metadata": {"deep": json.loads("[" * 64 + "]" * 64)}}, ("/metadata", "nesting")),
         ({"tagUids": ["door"]}, ("/tagUids/0", "uid")),
         ({"policyUid": "door"}, ("/policyUid", "uid")),
         ({"tagUids": [NOBODY]}, ("/tagUids/0", "unknown-tag")),
@@ -377,18 +377,30 @@ def test_unknown_tags_are_named_by_their_places_as_sent(shop: Shop) -> None:
     [
         ({"name": OVER_LONG}, "/name"),
         ({"name": "a\u0007b"}, "/name"),
-        ({"metadata": [1]}, "/metadata"),
-        ({"metadata": {str(n): n for n in range(51)}}, "/metadata"),
+        ({"metadata": {}}, "/metadata"),
         ({"tagUids": [NOBODY] * 101}, "/tagUids"),
         ({"colour": "red"}, "/colour"),
     ],
 )
-def test_name_metadata_and_fields_out_of_bounds_are_refused_when_given_or_changed(
+def test_name_tags_and_fields_out_of_bounds_are_refused_when_given_or_changed(
     shop: Shop, change: dict[str, Any], pointer: str
 ) -> None:
     refused = [shop.post("", who(**change)), shop.patch(shop.enrolled()["uid"], change)]
     assert [answer.status for answer in refused] == [400, 400]
     assert [[place for place, _ in answer.faults()] for answer in refused] == [[pointer], [pointer]]
+
+
+@pytest.mark.parametrize(("metadata", "fault"), WRONG_METADATA)
+def test_custom_metadata_that_breaks_a_rule_is_refused_when_given_or_changed(
+    shop: Shop, metadata: Any, fault: tuple[str, str]
+) -> None:
+    made = shop.enrolled(customMetadata=LONGEST_METADATA)
+    before = shop.api.head(shop.uid)
+    change = {"customMetadata": metadata}
+    refused = [shop.post("", who(**change)), shop.patch(made["uid"], change)]
+    assert [(answer.status, answer.faults()) for answer in refused] == [(400, [fault])] * 2
+    assert [device["customMetadata"] for device in shop.get("")["data"]] == [LONGEST_METADATA]
+    assert shop.api.head(shop.uid) == before
 
 
 @pytest.mark.parametrize("kind", ["tag", "policy", "location"])

@@ -8,6 +8,7 @@ import pytest
 
 from heliograph.ids import new_uid
 from tests.conftest import StoreUrl
+from tests.custom_metadata import LONGEST_METADATA, WRONG_METADATA
 from tests.http.inprocess import Api, settings_for
 from tests.http.test_devices import Shop, who
 
@@ -72,7 +73,7 @@ def test_recipe_is_answered_with_all_that_it_is(desk: Desk) -> None:
     location = desk.reference("location")
     body = who(
         brand=" Samsung ", model="QM55C", macAddress="001b-44ab-3ac7", deviceName="Lobby", locationUid=location,
-        tagUids=[*tags, tags[0]], metadata={"floor": 1}, onRepeat="reset", confirmedOwnership=True,
+        tagUids=[*tags, tags[0]], customMetadata={"floor": "1"}, onRepeat="reset", confirmedOwnership=True,
         claimCode="keep-2345-wxyz", claimCodeExpiresAt="2200-01-01T00:00:00Z",
     )  # fmt: skip
     made = desk.api.made(RECIPES, body, desk.key)
@@ -88,7 +89,7 @@ def test_recipe_is_answered_with_all_that_it_is(desk: Desk) -> None:
         "tagUids": tags,
         "policyUid": None,
         "locationUid": location,
-        "metadata": {"floor": 1},
+        "customMetadata": {"floor": "1"},
         "confirmedOwnership": True,
         "onRepeat": "reset",
         "unsuccessfulRegisterAttemptStatus": None,
@@ -265,7 +266,7 @@ def test_recipes_of_others_are_in_no_list(desk: Desk) -> None:
         ({"tagUids": [NOBODY]}, ("/tagUids/0", "unknown-tag")),
         ({"policyUid": NOBODY}, ("/policyUid", "unknown-policy")),
         ({"locationUid": NOBODY}, ("/locationUid", "unknown-location")),
-        ({"metadata": {"a": "x" * 16384}}, ("/metadata", "max-length")),
+        ({"metadata": {}}, ("/metadata", "unknown-field")),
         ({"onRepeat": "maybe"}, ("/onRepeat", "enum")),
         ({"confirmedOwnership": 1}, ("/confirmedOwnership", "type")),
         ({"claimCode": "SHORT"}, ("/claimCode", "pattern")),
@@ -283,6 +284,18 @@ def test_wrong_recipe_is_refused_by_place_and_rule(desk: Desk, wrong: dict[str, 
     answer = desk.refused("POST", "", who(**wrong))
     assert answer.faults() == [fault]
     assert desk.list() == []
+
+
+@pytest.mark.parametrize(("metadata", "fault"), WRONG_METADATA)
+def test_custom_metadata_that_breaks_a_rule_is_refused_when_given_or_changed(
+    desk: Desk, metadata: Any, fault: tuple[str, str]
+) -> None:
+    recipe = desk.recipe(customMetadata=LONGEST_METADATA)
+    change = {"customMetadata": metadata}
+    assert desk.refused("POST", "", who(**change)).faults() == [fault]
+    assert desk.refused("PATCH", f"/{recipe['uid']}", change).faults() == [fault]
+    assert desk.list() == [recipe["uid"]]
+    assert desk.present(recipe) == recipe
 
 
 def test_unknown_tags_are_named_by_their_places_as_sent(desk: Desk) -> None:
@@ -338,7 +351,6 @@ def test_change_with_unknown_fields_or_values_is_refused(desk: Desk) -> None:
         ({"brand": None}, ("/brand", "type")),
         ({"macAddress": "no"}, ("/macAddress", "mac-address")),
         ({"serialNumber": None, "macAddress": None}, ("", "identifier-required")),
-        ({"metadata": None}, ("/metadata", "type")),
     ):
         assert desk.refused("PATCH", path, body).faults() == [fault], body
     assert desk.refused("POST", f"{path}/claim-code", {"expiresAt": "2001-01-01T00:00:00Z"}).faults() == [

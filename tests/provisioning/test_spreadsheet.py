@@ -76,7 +76,7 @@ TEXTS = st.text(st.sampled_from(string.ascii_letters + " \"',;|\t\r\n=+-@\uff1dÃ
 @st.composite
 def tables(draw: st.DrawFn) -> tuple[bytes, list[dict[str, str]]]:
     """A file as Python's csv.writer writes it, and its rows by column."""
-    columns = draw(st.permutations(["Vendor", "S/N", "MAC", "Remarks", "metadata.floor"]))
+    columns = draw(st.permutations(["Vendor", "S/N", "MAC", "Remarks", "customMetadata.floor"]))
     columns = list(dict.fromkeys([*columns[: draw(st.integers(0, 2))], "Vendor", "S/N", *columns]))
     rows = draw(st.lists(st.lists(TEXTS, min_size=len(columns), max_size=len(columns)), max_size=6))
     line_end = draw(st.sampled_from(["\r\n", "\n", "\r"]))
@@ -205,8 +205,11 @@ def test_line_that_names_no_delimiter_is_the_header(line: bytes) -> None:
         ("Serial", "serialNumber"), ("S/N", "serialNumber"), ("SERIAL NO.", "serialNumber"),
         ("serial_number", "serialNumber"), ("MAC", "macAddress"), ("mac-address", "macAddress"),
         ("WiFi MAC", "macAddress"), ("Manufacturer", "brand"), ("vendor", "brand"), ("Make", "brand"),
-        ("Name", "deviceName"), ("LABEL", "deviceName"), ("Site", "location"), ("metadata.Floor", "metadata.Floor"),
-        ("Metadata.a.b", "metadata.a.b"), ("metadata.", None), ("heliograph_error", None), ("Remarks", None),
+        ("Name", "deviceName"), ("LABEL", "deviceName"), ("Site", "location"), ("metadata", "customMetadata"),
+        ("customMetadata.Floor", "customMetadata.Floor"), ("Custom metadata. Floor", "customMetadata.Floor"),
+        ("Metadata.a.b", "customMetadata.a.b"), ("customMetadata." + "k" * 40, "customMetadata." + "k" * 40),
+        ("customMetadata." + "k" * 41, None), ("customMetadata.", None), ("metadata.", None), ("S.N", "serialNumber"),
+        ("heliograph_error", None), ("Remarks", None),
         ("", None),
     ],
 )  # fmt: skip
@@ -229,14 +232,14 @@ def test_columns_that_mean_nothing_are_ignored_and_listed() -> None:
 def test_explicit_mapping_wins_over_the_names() -> None:
     mapping = {"Asset": "serialNumber", "made by": "brand", "Name": "-", "Model": "", "Etage": "metadata.floor"}
     layout = sniff(b"Asset,Made By,Name,Model,Etage,Serial\n", Options(mapping=mapping))
-    assert layout.mapping == {"Asset": "serialNumber", "Made By": "brand", "Etage": "metadata.floor"}
+    assert layout.mapping == {"Asset": "serialNumber", "Made By": "brand", "Etage": "customMetadata.floor"}
     assert layout.ignored == ("Name", "Model", "Serial")
 
 
 def test_mapping_option_is_read_from_texts() -> None:
     texts = ["a:serialNumber", "b: c : brand", "d:-", "e:", "f:Site", "g:metadata.x"]
     assert read_mapping(texts) == {
-        "a": "serialNumber", "b: c": "brand", "d": "", "e": "", "f": "location", "g": "metadata.x"
+        "a": "serialNumber", "b: c": "brand", "d": "", "e": "", "f": "location", "g": "customMetadata.x"
     }  # fmt: skip
 
 
@@ -398,7 +401,7 @@ def test_line_of_jsonl_asks_for_what_the_api_takes() -> None:
     document = {
         "brand": " A ", "model": None, "serialNumber": "1", "macAddress": "02:00:00:00:00:01", "deviceName": "",
         "tagUids": ["t", "t", "u"], "policy": "p", "locationUid": "l", "confirmedOwnership": True, "onRepeat": "reset",
-        "claimCode": "c", "claimCodeExpiresAt": "2030-01-01T00:00:00Z", "metadata": {"floor": 3},
+        "claimCode": "c", "claimCodeExpiresAt": "2030-01-01T00:00:00Z", "customMetadata": {"floor": True},
         "heliograph_rule": "x",
     }  # fmt: skip
     assert wish(json.dumps(document).encode()) == (
@@ -413,7 +416,7 @@ def test_line_of_jsonl_asks_for_what_the_api_takes() -> None:
             on_repeat="reset",
             claim_code="c",
             claim_code_expires_at=parse_time("2030-01-01T00:00:00Z", ""),
-            metadata={"floor": 3},
+            custom_metadata={"floor": True},
         ),
         [],
     )
@@ -437,7 +440,8 @@ def test_fields_of_jsonl_are_mapped_where_that_is_asked_for() -> None:
 
 def test_cells_become_what_the_row_asks_for() -> None:
     header = (
-        "Vendor;Model;S/N;MAC;Name;Tags;Policy;Site;Confirmed;On repeat;Claim code;Claim code expiry;metadata.Etage;X"
+        "Vendor;Model;S/N;MAC;Name;Tags;Policy;Site;Confirmed;On repeat;Claim code;Claim code expiry;"
+        "customMetadata.Etage;X"
     )
     row = 'A;B;1; 02-00-00-00-00-01 ;"N;1";"x; y|z,x";P;L;X;Reset;c;2030-01-01T00:00:00Z;3;ignored'
     assert wish(f"{header}\n{row}\n".encode()) == (
@@ -454,27 +458,27 @@ def test_cells_become_what_the_row_asks_for() -> None:
             on_repeat="reset",
             claim_code="c",
             claim_code_expires_at=parse_time("2030-01-01T00:00:00Z", ""),
-            metadata={"Etage": "3"},
+            custom_metadata={"Etage": "3"},
         ),
         [],
     )
 
 
 def test_blank_cells_ask_for_nothing() -> None:
-    header = b"brand,sn,mac,name,tags,policy,site,confirmed,on repeat,claim code,claim code expiry,metadata.x\n"
+    header = b"brand,sn,mac,name,tags,policy,site,confirmed,on repeat,claim code,claim code expiry,customMetadata.x\n"
     assert wish(header + b"A, ,,,,,,,,,,\n") == (RowWish(brand="A"), [])
 
 
 def test_metadata_are_a_json_object_in_one_cell_or_a_column_each() -> None:
-    found, faults = wish(b'brand,sn,metadata.floor,Metadata\nA,1,3,"{""door"": 7}"\n')
-    assert (found, faults) == (RowWish(brand="A", serial_number="1", metadata={"floor": "3", "door": 7}), [])
+    found, faults = wish(b'brand,sn,metadata.floor,Metadata\nA,1,3,"{""door"": true}"\n')
+    assert (found, faults) == (RowWish(brand="A", serial_number="1", custom_metadata={"floor": "3", "door": True}), [])
 
 
 @pytest.mark.parametrize("cell", ["7", "[1]", "{", '{"a":1,"a":2}'])
 def test_metadata_that_are_no_json_object_are_told(cell: str) -> None:
     quoted = cell.replace('"', '""')
-    _, faults = wish(f'brand,sn,metadata\nA,1,"{quoted}"\n'.encode())
-    assert [(fault.pointer, fault.rule) for fault in faults] == [("/metadata", "object")]
+    _, faults = wish(f'brand,sn,customMetadata\nA,1,"{quoted}"\n'.encode())
+    assert [(fault.pointer, fault.rule) for fault in faults] == [("/customMetadata", "object")]
 
 
 def test_cells_that_mean_nothing_are_told_together() -> None:

@@ -21,7 +21,7 @@ COLUMNS = (
     "Inventory no.", "Manufacturer", "Model no.", "S/N", "LAN MAC", "Label", "Tags", "Site", "Policy",
     "Owner confirmed", "Pairing code", "Remark",
 )  # fmt: skip
-MAPPING = ("Inventory no.:metadata.inventory", "Owner confirmed:confirmedOwnership")
+MAPPING = ("Inventory no.:customMetadata.inventory", "Owner confirmed:confirmedOwnership")
 
 # A recipe's history in short words; see `word`.
 CREATED, KEPT_INVALID = "Created Pending", "Created Invalid"

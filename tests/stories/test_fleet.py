@@ -324,7 +324,7 @@ def test_every_applied_device_has_what_its_row_says(story: Story) -> None:
         assert device["tagUids"] == sorted(tags[tag] for tag in unit.tags)
         assert device["locationUid"] == sites[unit.site]
         assert device["policyUid"] == policies[fleet.KEPT]
-        assert device["metadata"] == {"inventory": f"INV {unit.number}"}
+        assert device["customMetadata"] == {"inventory": f"INV {unit.number}"}
         assert device["recipeUid"] == story.recipes[unit.number]
 
 

@@ -1,0 +1,31 @@
+-- When an operation of ours last had a say in what the lock holds of a code.
+alter table access_code add column settled_at bigint;
+
+-- What connectors are asked to do at devices. It is done to `subject_uid`, such as an access code.
+create table device_operation (
+    tenant_id bigint not null,
+    uid {bytes} not null,
+    kind text not null,
+    state text not null,
+    device_uid {bytes} not null,
+    account_uid {bytes} not null,
+    subject_uid {bytes} not null,
+    request {bytes} not null,
+    created_at bigint not null,
+    deadline bigint not null,
+    leased_until bigint not null,
+    holder {bytes},
+    attempts bigint not null,
+    completed_at bigint,
+    occurred_at bigint,
+    completion {bytes},
+    errors {bytes} not null,
+    warnings {bytes} not null,
+    primary key (tenant_id, uid)
+);
+
+create index device_operation_by_state on device_operation (tenant_id, state, uid);
+
+create index device_operation_by_deadline on device_operation (tenant_id, state, deadline, uid);
+
+create index device_operation_by_subject on device_operation (tenant_id, subject_uid, uid)
