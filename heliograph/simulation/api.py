@@ -66,4 +66,7 @@ def items(api: Api, path: str, query: dict[str, Any]) -> Iterator[Any]:
 
 def reason(reply: Reply) -> str:
     """Return what an answer that says no gives as its reason."""
-    return str(reply.document.get("detail", "")) if isinstance(reply.document, dict) else ""
+    if not isinstance(reply.document, dict):
+        return ""
+    faults = [f"{fault['pointer']} [{fault['rule']}]" for fault in reply.document.get("errors", ())]
+    return " ".join([str(reply.document.get("detail", "")), *faults])

@@ -81,7 +81,9 @@ def create(world: World) -> Step | None:
         return None
     lock = world.chance.choice(locks)
     lock.numbered += 1
-    code = CodeState(lock.numbered, guest_name(world, lock.numbered), world.free_pin(lock), managed=True, on_lock=False)
+    code = CodeState(
+        lock.numbered, guest_name(world, lock.numbered), world.free_pin(lock), managed=True, on_lock=False, named=False
+    )  # fmt: skip
     if world.chance.random() < 0.5:
         code.frame = time_frame(world, later=world.chance.random() < 0.4)
     lock.codes[code.number] = code
@@ -279,7 +281,7 @@ def _settled(lock: LockState, code: CodeState, pending: Pending) -> Iterator[str
             del lock.codes[code.number]
         yield from _removal(code.managed, succeeded)
     elif succeeded:
-        code.on_lock = True
+        code.on_lock = code.named = True
         yield from _difference(code, pending.wish)
         for name, value in pending.wish.items():
             setattr(code, name, value)

@@ -63,7 +63,7 @@ class Driver:
         if reply.status < 400:
             self._learn(step, reply.document)
             document = self._finished(reply.document) if step.awaits_job else reply.document
-            faults += missing(self._named(step.answer), document)
+            faults += missing(self._named(step.answer), document) if step.answer else []
         return self._judged(step, faults)
 
     def _judged(self, step: Step, faults: list[str]) -> list[str]:

@@ -93,8 +93,9 @@ def guest_comes(world: World) -> Step | None:
     if lock is None or len(lock.codes) >= MOST_CODES:
         return None
     code = _arrive(world, lock)
-    if lock.managed_pins and world.chance.random() < 0.3:
-        code.pin, code.hidden = world.chance.choice(lock.managed_pins), False
+    pin = world.doubled_pin(lock)
+    if pin is not None and world.chance.random() < 0.3:
+        code.pin, code.hidden = pin, False
     return report(
         lock, f"{code.name} comes", [code], complete=False, counts=("guests came",), discovered=1, events=[CREATED]
     )  # fmt: skip

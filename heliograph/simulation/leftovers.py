@@ -33,7 +33,7 @@ def tidy(api: Api, fleet: Fleet) -> tuple[Before, dict[str, str]]:
         if device is not None and device["connectedAccountUid"] is not None:
             _empty(api, device["uid"])
             if device["connectedAccountUid"] == accounts.get(f"account {lock.account}"):
-                placed |= {lock.serial} if device["metadata"] == metadata_of(lock) else set()
+                placed |= {lock.serial} if device["customMetadata"] == metadata_of(lock) else set()
     recipes = list(items(api, RECIPES, {"serialNumberPrefix": fleet.serials}))
     before = Before(
         listed=frozenset(recipe["serialNumber"] for recipe in recipes),

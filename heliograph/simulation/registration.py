@@ -101,7 +101,7 @@ def _place(world: World, state: LockState) -> Step:
         path=f"/v1/devices/{{{state.actor}}}",
         body={
             "connectedAccountUid": f"{{account {lock.account}}}",
-            "metadata": metadata_of(lock),
+            "customMetadata": metadata_of(lock),
         },
         answer={"state": "enrolled"},
         events=() if lock.serial in world.before.placed else ("Device.Updated",),

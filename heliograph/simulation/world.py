@@ -62,7 +62,11 @@ class Pending:
 
 @dataclass
 class CodeState:
-    """An access code. `hidden` are codes whose PIN the lock does not show; `on_lock` is whether the lock has it."""
+    """An access code.
+
+    `hidden` are codes whose PIN the lock does not show, `on_lock` is whether the lock has it, and `named` whether the
+    server knows what the lock calls it.
+    """
 
     number: int
     name: str
@@ -72,6 +76,7 @@ class CodeState:
     cannot_be_managed: bool = False
     managed: bool = False
     on_lock: bool = True
+    named: bool = True
     operations: int = 0
     pending: Pending | None = None
 
@@ -169,6 +174,12 @@ class World:
     def reachable(self) -> list[LockState]:
         """Return the locks that can be talked to."""
         return [lock for lock in self.locks if lock.presence.online and self.account_of(lock).connected]
+
+    def doubled_pin(self, lock: LockState) -> str | None:
+        """Return the digits of a managed code that a guest may type in too; a lock tells the two apart by their ids."""
+        guests = {code.pin for code in lock.codes.values() if not code.managed}
+        pins = [code.pin for code in lock.codes.values() if code.managed and code.named and code.pin not in guests]
+        return self.chance.choice(pins) if pins else None
 
     def free_pin(self, lock: LockState) -> str:
         """Return digits that no code on a lock has."""
