@@ -52,14 +52,14 @@ def show(url: str, *, quiet: bool) -> Iterator[Callable[[Play], None]]:
         with _live(url) as follow:
             yield follow
     else:
-        yield _Lines(url)
+        typer.echo(f"Playing against {url}; Ctrl-C ends it.")
+        yield _Lines()
 
 
 class _Lines:
     """Prints how far a play is now and then, and each disagreement as it comes."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self) -> None:
         self._next = 0.0
         self._told = 0
 
@@ -69,14 +69,13 @@ class _Lines:
         self._told = len(play.faults)
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + LINE_SECONDS
-            typer.echo(_headline(play, self._url))
+            typer.echo(_headline(play))
 
 
-def _headline(play: Play, url: str) -> str:
+def _headline(play: Play) -> str:
     counts = play.counts
     parts = (
-        f"{_clock(time.monotonic() - play.began)}  {url}  seed {play.fleet.seed}",
-        f"{play.actions} actions",
+        f"{_clock(time.monotonic() - play.began)}  {play.actions} actions",
         f"{counts['registered']} of {len(play.fleet.players)} players registered",
         f"{counts['reports']} reports of {len(play.fleet.locks)} locks",
         f"{counts['conversions succeeded']} of {counts['conversions']} conversions",
@@ -118,7 +117,9 @@ def _screen(play: Play, url: str, happened: Sequence[str]) -> Group:
     told = [Text(f"  {text}", style="dim", no_wrap=True, overflow="ellipsis") for text in happened]
     faults = [Text(f"  {fault}", style="red") for fault in play.faults[-3:]]
     ending = Text("ending: what is under way comes to its end ..." if play.stopping else "Ctrl-C ends it", style="dim")
-    return Group(Text(_headline(play, url), style="bold"), _present(play), _counters(play), *told, *faults, ending)
+    title = Text(f"Seed {play.fleet.seed} plays against {url}", style="bold")
+    gap = Text()
+    return Group(title, Text(_headline(play)), _present(play), gap, _counters(play), gap, *told, *faults, gap, ending)
 
 
 def _present(play: Play) -> Table:
@@ -153,7 +154,8 @@ def _counters(play: Play) -> Table:
         column = _grid()
         column.add_column(justify="right")
         for name in names:
-            column.add_row(name.replace("_", " "), str(play.counts[name]))
+            count = play.counts[name]
+            column.add_row(name.replace("_", " "), str(count), style=None if count else "dim")
         columns.append(column)
     table.add_row(*columns)
     return table
@@ -187,7 +189,8 @@ def tell(play: Play) -> None:
     for name, (expected, found) in play.events().items():
         log.add_row(name, str(expected), str(found), style="red" if expected != found else None)
     screen.print(log)
-    for fault in play.faults:
+    # Where there is no terminal they were told as they came.
+    for fault in play.faults if sys.stdout.isatty() else ():
         say(f"disagreement: {fault}")
     if play.disagreements > len(play.faults):
         say(f"... and {play.disagreements - len(play.faults)} more.")

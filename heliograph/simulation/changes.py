@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from heliograph.simulation.guests import MOST_CODES, guest_name, time_frame
+from heliograph.simulation.guests import guest_name, time_frame
 from heliograph.simulation.steps import Step
-from heliograph.simulation.world import CodeState, Kind, LockState, Outcome, Pending, World
+from heliograph.simulation.world import CodeState, Kind, LockState, Outcome, Pending, World, at_rest
+
+MOST_MANAGED = 6
+"""Managed codes on a lock at which no more are made, and none is taken over."""
 
 PATIENCE = 120
 """Steps after which a connector that was silent says that the lock did not answer; the server may have found that out
@@ -33,7 +36,8 @@ _NAMES: dict[Kind, str] = {
 
 def convert(world: World) -> Step | None:
     """Ask for a guest's code to be taken over; what is known to be in the way makes that fail at once."""
-    places = [(lock, code) for lock in world.locks for code in lock.at_rest(managed=False)]
+    locks = [lock for lock in world.locks if len(lock.managed) < MOST_MANAGED]
+    places = [(lock, code) for lock in locks for code in at_rest(lock.guests)]
     if not places:
         return None
     lock, code = world.chance.choice(places)
@@ -67,7 +71,7 @@ def _in_the_way(world: World, lock: LockState, code: CodeState) -> list[str]:
     found = {
         "cannot_be_managed": code.cannot_be_managed,
         "code_unreadable": code.hidden,
-        "duplicate_code_on_device": not code.hidden and code.pin in lock.managed_pins,
+        "duplicate_code_on_device": not code.hidden and code.pin in {one.pin for one in lock.managed},
         "account_disconnected": not world.account_of(lock).connected,
         "device_offline": not lock.presence.online,
     }
@@ -76,7 +80,7 @@ def _in_the_way(world: World, lock: LockState, code: CodeState) -> list[str]:
 
 def create(world: World) -> Step | None:
     """Ask for a new managed code."""
-    locks = [lock for lock in world.reachable() if len(lock.codes) < MOST_CODES]
+    locks = [lock for lock in world.reachable() if len(lock.managed) < MOST_MANAGED]
     if not locks:
         return None
     lock = world.chance.choice(locks)
@@ -186,12 +190,12 @@ def ask_again(world: World) -> Step | None:
 
 
 def _managed(world: World) -> tuple[LockState, CodeState] | None:
-    places = [(lock, code) for lock in world.reachable() for code in lock.at_rest(managed=True)]
+    places = [(lock, code) for lock in world.reachable() for code in at_rest(lock.managed)]
     return world.chance.choice(places) if places else None
 
 
 def _of_a_guest(world: World) -> tuple[LockState, CodeState] | None:
-    places = [(lock, code) for lock in world.reachable() for code in lock.at_rest(managed=False)]
+    places = [(lock, code) for lock in world.reachable() for code in at_rest(lock.guests)]
     return world.chance.choice(places) if places else None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from heliograph.simulation.api import Api, Stopped, ask
 
-WAIT_SECONDS = 3
+WAIT_SECONDS = 2
 """How long one request for operations stays open, and so how long it takes at most to end."""
 
 

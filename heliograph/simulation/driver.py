@@ -56,9 +56,8 @@ class Driver:
         except Unknown as unknown:
             return self._judged(step, [f"the server knows no {unknown}"])
         if reply.status not in step.status:
-            return self._judged(
-                step, [*faults, f"answered {reply.status} ({reason(reply)}), expected {step.status[0]}"]
-            )
+            faults.append(f"answered {reply.status} instead of {step.status[0]}: {reason(reply)}")
+            return self._judged(step, faults)
         self._ledger.expect(step.actor, step.events)
         if reply.status < 400:
             self._learn(step, reply.document)

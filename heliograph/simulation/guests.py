@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from heliograph.simulation.steps import Step
-from heliograph.simulation.world import CodeState, LockState, World
+from heliograph.simulation.world import CodeState, LockState, World, at_rest
 
-MOST_CODES = 12
-"""Codes on a lock at which no more guests come."""
+MOST_GUESTS = 8
+"""Codes of guests on a lock at which no more come."""
 
 LONG_AGO = "2020-01-01T00:00:00Z"
 """A time before anything that any lock reports here."""
@@ -72,10 +72,10 @@ def guests_come_and_go(world: World) -> Step | None:
     lock = _any_reachable(world)
     if lock is None:
         return None
-    room = MOST_CODES - len(lock.codes)
+    room = MOST_GUESTS - len(lock.guests)
     arrived = [_arrive(world, lock) for _ in range(min(room, world.chance.randint(0, 2)))]
     new = {code.number for code in arrived}
-    guests = [code for code in lock.at_rest(managed=False) if code.number not in new]
+    guests = [code for code in at_rest(lock.guests) if code.number not in new]
     left = world.chance.sample(guests, min(len(guests), world.chance.randint(0, 2)))
     for code in left:
         del lock.codes[code.number]
@@ -90,7 +90,7 @@ def guests_come_and_go(world: World) -> Step | None:
 def guest_comes(world: World) -> Step | None:
     """Let one guest arrive, and report that code alone; some type in what a code that is ours has already."""
     lock = _any_reachable(world)
-    if lock is None or len(lock.codes) >= MOST_CODES:
+    if lock is None or len(lock.guests) >= MOST_GUESTS:
         return None
     code = _arrive(world, lock)
     pin = world.doubled_pin(lock)
@@ -104,7 +104,7 @@ def guest_comes(world: World) -> Step | None:
 def guest_is_renamed(world: World) -> Step | None:
     """Let somebody give a guest's code another name or time, of which the log says nothing."""
     lock = _any_reachable(world)
-    guests = lock.at_rest(managed=False) if lock else []
+    guests = at_rest(lock.guests) if lock else []
     if lock is None or not guests:
         return None
     code = world.chance.choice(guests)
@@ -134,7 +134,7 @@ def reported_late(world: World) -> Step | None:
 def somebody_tampers(world: World) -> Step | None:
     """Let somebody rename a managed code at the lock, or delete it there."""
     lock = _any_reachable(world)
-    managed = [code for code in lock.at_rest(managed=True) if code.on_lock] if lock else []
+    managed = [code for code in at_rest(lock.managed) if code.on_lock] if lock else []
     if lock is None or not managed:
         return None
     code = world.chance.choice(managed)

@@ -34,7 +34,7 @@ _MOVES = (
     Move(11, changes.convert, "locks"),
     Move(3, changes.create, "locks"),
     Move(5, changes.change, "locks"),
-    Move(4, changes.remove, "locks"),
+    Move(7, changes.remove, "locks"),
     Move(2, changes.ask_again, "locks"),
     Move(20, changes.complete, "locks"),
 )

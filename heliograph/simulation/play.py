@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
-from heliograph.simulation.api import Api, Stopped, items
+from heliograph.simulation.api import Api, items
 from heliograph.simulation.connector import Connector
 from heliograph.simulation.driver import Driver
 from heliograph.simulation.fleet import Fleet
@@ -65,6 +65,7 @@ class Play:
 
         Raises:
             Unexpected: when the server refuses what no play can do without.
+            Stopped: when the play is to end, and the server is too busy for that.
         """
         before, names = tidy(self._api, self.fleet)
         ledger = self.ledger = Ledger(self._api)
@@ -87,32 +88,28 @@ class Play:
             for step in plan.closing():
                 self._carry_out(driver, step)
             self._settle(driver, ledger)
-        except Stopped:
-            self._note(["The play was ended while the server was too busy to answer; the log was not compared."])
         finally:
             if driver.connector is not None:
                 driver.connector.stop()
 
     def _paced(self, plan: Plan, limits: Limits, driver: Driver) -> Iterator[Step]:
         """Yield steps when it is their time; in between, see to what is not in the plan."""
+        steps, taken = plan.steps(), 0
         began = looked = time.monotonic()
-        for number, step in enumerate(plan.steps()):
-            if number == limits.actions:
+        while taken != limits.actions and not self.stopping:
+            now = time.monotonic()
+            if now - looked >= _LOOK_SECONDS:
+                looked = now
+                self._look(driver)
+            if limits.seconds is not None and now - began >= limits.seconds:
                 return
-            due = began + (number / limits.rate if limits.rate else 0)
-            while not self.stopping:
-                now = time.monotonic()
-                if now - looked >= _LOOK_SECONDS:
-                    looked = now
-                    self._look(driver)
-                if limits.seconds is not None and now - began >= limits.seconds:
-                    return
-                if now >= due:
-                    break
+            due = began + (taken / limits.rate if limits.rate else 0)
+            if now < due:
                 time.sleep(min(_NAP_SECONDS, due - now))
-            if self.stopping:
-                return
-            yield step
+                continue
+            # A step that is taken from the plan has to be carried out: the plan goes on from there.
+            taken += 1
+            yield next(steps)
 
     def _carry_out(self, driver: Driver, step: Step) -> None:
         faults = driver.perform(step)

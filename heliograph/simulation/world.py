@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -115,9 +116,14 @@ class LockState:
         return f"lock {self.lock.number}"
 
     @property
-    def managed_pins(self) -> list[str]:
-        """The PINs that a code to be taken over must not have."""
-        return [code.pin for code in self.codes.values() if code.managed]
+    def guests(self) -> list[CodeState]:
+        """The codes that were made at the lock."""
+        return [code for code in self.codes.values() if not code.managed]
+
+    @property
+    def managed(self) -> list[CodeState]:
+        """The codes that are managed."""
+        return [code for code in self.codes.values() if code.managed]
 
     @property
     def is_busy(self) -> bool:
@@ -129,13 +135,14 @@ class LockState:
         """The codes that it reports."""
         return [code for code in self.codes.values() if code.on_lock]
 
-    def at_rest(self, *, managed: bool) -> list[CodeState]:
-        """Return the codes to which nothing is being done, of one of the two kinds."""
-        return [code for code in self.codes.values() if code.managed == managed and code.pending is None]
-
     def name_of(self, code: CodeState) -> str:
         """Return a code's name in the plan."""
         return f"code {self.lock.number}/{code.number}"
+
+
+def at_rest(codes: Iterable[CodeState]) -> list[CodeState]:
+    """Return the codes to which nothing is being done."""
+    return [code for code in codes if code.pending is None]
 
 
 @dataclass
@@ -177,8 +184,8 @@ class World:
 
     def doubled_pin(self, lock: LockState) -> str | None:
         """Return the digits of a managed code that a guest may type in too; a lock tells the two apart by their ids."""
-        guests = {code.pin for code in lock.codes.values() if not code.managed}
-        pins = [code.pin for code in lock.codes.values() if code.managed and code.named and code.pin not in guests]
+        guests = {code.pin for code in lock.guests}
+        pins = [code.pin for code in lock.managed if code.named and code.pin not in guests]
         return self.chance.choice(pins) if pins else None
 
     def free_pin(self, lock: LockState) -> str:
