@@ -62,11 +62,15 @@ class _Lines:
     def __init__(self) -> None:
         self._next = 0.0
         self._told = 0
+        self._was_in_place = False
 
     def __call__(self, play: Play) -> None:
         for fault in play.faults[self._told :]:
             say(f"disagreement: {fault}")
         self._told = len(play.faults)
+        if play.in_place and not self._was_in_place:
+            self._was_in_place = True
+            typer.echo(f"The fleet is in place: {len(play.fleet.players)} players, {len(play.fleet.locks)} locks.")
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + LINE_SECONDS
             typer.echo(_headline(play))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from heliograph.cli.client import JSON, Answer, Call, HttpTransport, encode_query
+from heliograph.cli.client import JSON, Answer, Call, Transport, encode_query
 from heliograph.cli.output import Failed, print_line
 from heliograph.cli.playbill import show, tell
 from heliograph.cli.session import Session, Tenant, with_session
@@ -139,7 +139,7 @@ class Patience:
 class Patient:
     """The platform as the simulation asks it: again, as long as it says that it is busy."""
 
-    def __init__(self, transport: HttpTransport, tenant: str | None, patience: Patience) -> None:
+    def __init__(self, transport: Transport, tenant: str | None, patience: Patience) -> None:
         self._transport = transport
         self._tenant = tenant
         self._patience = patience

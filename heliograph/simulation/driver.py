@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from typing import Any
 
-from heliograph.simulation.api import Api, Reply, ask, items, reason
+from heliograph.simulation.api import Api, Reply, Unexpected, ask, items, reason
 from heliograph.simulation.connector import Connector
 from heliograph.simulation.ledger import Ledger
 from heliograph.simulation.steps import Step, missing
@@ -49,12 +49,15 @@ class Driver:
 
         Raises:
             Stopped: when the play is to end and the server asked to try again later.
+            Unexpected: when the key may not do it.
         """
         try:
             faults = self._offer(step) if step.offered else []
             reply = self._send(step)
         except Unknown as unknown:
             return self._judged(step, [f"the server knows no {unknown}"])
+        if reply.status in (401, 403):
+            raise Unexpected(f"{step.method} {step.path} was refused ({reply.status}): {reason(reply)}")
         if reply.status not in step.status:
             faults.append(f"answered {reply.status} instead of {step.status[0]}: {reason(reply)}")
             return self._judged(step, faults)

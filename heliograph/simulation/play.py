@@ -19,7 +19,7 @@ from heliograph.simulation.registration import RECIPES, connect_account
 from heliograph.simulation.steps import Step
 
 MOST_FAULTS = 100
-"""Disagreements that are kept; more are only counted."""
+"""Disagreements that are kept, and after which the play ends: what follows from them says nothing new."""
 
 _LOOK_SECONDS = 1.0
 _NAP_SECONDS = 0.1
@@ -37,7 +37,7 @@ class Play:
     """One run. What it has come to so far can be read at any time.
 
     `counts` has the counters by name, `faults` the disagreements of which `disagreements` is the number, `latest` the
-    last step. `began` is when, on the monotonic clock.
+    last step. `began` is when, on the monotonic clock; `in_place` once all is there that the play begins with.
     """
 
     def __init__(self, api: Api, connector_api: Api, fleet: Fleet, show: Callable[[Play], None]) -> None:
@@ -50,6 +50,7 @@ class Play:
         self.began = time.monotonic()
         self.plan: Plan | None = None
         self.ledger: Ledger | None = None
+        self.in_place = False
         self.stopping = False
         self._api = api
         self._connector_api = connector_api
@@ -83,6 +84,7 @@ class Play:
             if uids:
                 driver.connector = Connector(self._connector_api, uids)
                 driver.connector.start()
+            self.in_place = not self.stopping
             for step in self._paced(plan, limits, driver):
                 self._carry_out(driver, step)
             for step in plan.closing():
@@ -130,6 +132,8 @@ class Play:
     def _note(self, faults: list[str]) -> None:
         self.disagreements += len(faults)
         self.faults += faults[: MOST_FAULTS - len(self.faults)]
+        if self.disagreements >= MOST_FAULTS:
+            self.stop()
 
     def _know_recipes(self, ledger: Ledger) -> None:
         actors = {player.serial: f"player {player.number}" for player in self.fleet.players}
