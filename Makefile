@@ -29,7 +29,7 @@ run: $(VENV)/.runtime ## serve on 127.0.0.1:8080 from ./data (HOST=, PORT= and D
 	@exec $(BIN)/heliograph serve --data '$(DATA)' --host '$(HOST)' --port '$(PORT)'
 
 demo: $(VENV)/.runtime ## serve on 127.0.0.1:8080 from nowhere, with a simulated fleet (PLAYERS=, LOCKS=, RATE=, SEED=)
-	@HELIOGRAPH_OPERATION_DEADLINE=20 ./demo.sh $(BIN) '$(HOST)' '$(PORT)' \
+	@HELIOGRAPH_OPERATION_DEADLINE=60 ./demo.sh $(BIN) '$(HOST)' '$(PORT)' \
 		--players '$(PLAYERS)' --locks '$(LOCKS)' --rate '$(RATE)' --seed '$(SEED)'
 
 test: $(VENV)/.test ## run all tests, on SQLite and on a PostgreSQL of their own (PYTEST_ARGS= adds options)

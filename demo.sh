@@ -24,7 +24,8 @@ until grep -q '"url": "http' "$data/heliograph.lock" 2>/dev/null; do
     kill -0 "$server" 2>/dev/null || { cat "$data/out" >&2; exit 1; }
     sleep 0.1
 done
-echo "Heliograph answers at http://$host:$port until this ends, with the key $HELIOGRAPH_KEY"
+echo "Heliograph answers at http://$host:$port until this ends."
+echo "key: $HELIOGRAPH_KEY"
 "$bin/heliograph" simulate --data "$data" "$@" &
 fleet=$!
 code=0

@@ -23,6 +23,11 @@ LINE_SECONDS = 5.0
 
 FRAMES_PER_SECOND = 4
 LATEST = 8
+OTHER_LINES = 20
+"""Lines of the screen beside those that tell what happened last."""
+
+FULL_WIDTH = 118
+"""Columns that all counters take; in narrower terminals the causes are left out."""
 
 PLAYERS = ("registered", "registered again", "refused", "not listed", "came online", "went offline", "started again",
            "battery levels", "batteries ran low", "batteries changed", "warnings changed")  # fmt: skip
@@ -105,16 +110,16 @@ def _live(url: str) -> Iterator[Callable[[Play], None]]:
             nonlocal shown
             if play.latest and happened[-1:] != [play.latest]:
                 happened.append(play.latest)
-                del happened[:-LATEST]
+                del happened[: -max(1, min(LATEST, live.console.height - OTHER_LINES))]
             # Drawing takes longer than a step; what would not be seen is not drawn.
             if time.monotonic() - shown >= 1 / FRAMES_PER_SECOND:
                 shown = time.monotonic()
-                live.update(_screen(play, url, happened))
+                live.update(_screen(play, url, happened, live.console.width >= FULL_WIDTH))
 
         yield follow
 
 
-def _screen(play: Play, url: str, happened: Sequence[str]) -> Group:
+def _screen(play: Play, url: str, happened: Sequence[str], wide: bool) -> Group:
     from rich.console import Group
     from rich.text import Text
 
@@ -123,7 +128,9 @@ def _screen(play: Play, url: str, happened: Sequence[str]) -> Group:
     ending = Text("ending: what is under way comes to its end ..." if play.stopping else "Ctrl-C ends it", style="dim")
     title = Text(f"Seed {play.fleet.seed} plays against {url}", style="bold")
     gap = Text()
-    return Group(title, Text(_headline(play)), _present(play), gap, _counters(play), gap, *told, *faults, gap, ending)
+    return Group(
+        title, Text(_headline(play)), _present(play), gap, _counters(play, wide), gap, *told, *faults, gap, ending
+    )
 
 
 def _present(play: Play) -> Table:
@@ -147,14 +154,15 @@ def _present(play: Play) -> Table:
     return table
 
 
-def _counters(play: Play) -> Table:
+def _counters(play: Play, wide: bool) -> Table:
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for title in GROUPS:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    groups = {title: names for title, names in GROUPS.items() if wide or names is not CAUSES}
+    for title in groups:
         table.add_column(title, vertical="top", no_wrap=True)
     columns = []
-    for names in GROUPS.values():
+    for names in groups.values():
         column = _grid()
         column.add_column(justify="right")
         for name in names:

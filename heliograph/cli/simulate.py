@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 GRACE_SECONDS = 10.0
 """How long a busy server is still waited for once the play is to end."""
 
+SLOWEST = 0.1
+"""Actions per second, below which operations run out of time that are meant to succeed."""
+
 IDLE_SECONDS = 3.0
 """After how long without a request it is not sure that the connection is still open."""
 
@@ -63,6 +66,8 @@ def simulate(
     """
     if not players and not locks:
         raise typer.BadParameter("a fleet has at least one player or lock", param_hint="--players")
+    if 0 < rate < SLOWEST:
+        raise typer.BadParameter(f"below {SLOWEST:g} a second, connectors are too slow to be true", param_hint="--rate")
     fleet = assemble(players, locks, seed)
     transports = [session.server(), session.server()]
     try:

@@ -12,7 +12,7 @@ from heliograph.simulation.world import CodeState, Kind, LockState, Outcome, Pen
 MOST_MANAGED = 6
 """Managed codes on a lock at which no more are made, and none is taken over."""
 
-PATIENCE = 120
+PATIENCE = 400
 """Steps after which a connector that was silent says that the lock did not answer; the server may have found that out
 by itself by then."""
 
@@ -236,7 +236,8 @@ def complete(world: World, *, last: bool = False) -> Step | None:
     ]
     if not due:
         return None
-    lock, code, pending = due[0] if last else world.chance.choice(due)
+    # The oldest first, as a connector does, so that none runs out of time that is not meant to.
+    lock, code, pending = min(due, key=lambda one: one[2].since)
     code.pending = None
     told = tuple(_settled(lock, code, pending))
     succeeded = pending.outcome == "succeeded"

@@ -156,7 +156,8 @@ def account_changes(world: World) -> Step | None:
     """Let an account lose its connection, or get it back."""
     if not world.accounts:
         return None
-    account = world.chance.choice(world.accounts)
+    lost = [account for account in world.accounts if not account.connected]
+    account = world.chance.choice(lost if lost and world.chance.random() < 0.8 else world.accounts)
     if account.connected and any(lock.is_busy for lock in world.locks_of(account)):
         return None
     account.connected = not account.connected

@@ -36,7 +36,7 @@ _MOVES = (
     Move(5, changes.change, "locks"),
     Move(7, changes.remove, "locks"),
     Move(2, changes.ask_again, "locks"),
-    Move(20, changes.complete, "locks"),
+    Move(45, changes.complete, "locks"),
 )
 
 

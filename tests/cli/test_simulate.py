@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
+import subprocess
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -18,9 +21,9 @@ from heliograph.cli.simulate import Patience, Patient
 from heliograph.simulation.api import Stopped
 from heliograph.simulation.fleet import assemble
 from heliograph.simulation.plan import Plan
-from tests.cli.commands import PATIENCE_SECONDS, Cli, Process
+from tests.cli.commands import PATIENCE_SECONDS, PROGRAM, Cli, Process
 from tests.conftest import StoreUrl
-from tests.server import Server
+from tests.server import ROOT, Server, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -174,7 +177,8 @@ class Busy:
 
     def send(self, call: Call) -> Answer:
         self.calls.append(call)
-        if self.times is None or len(self.calls) <= self.times:
+        asked = sum(one.path != "/healthz" for one in self.calls)
+        if call.path != "/healthz" and (self.times is None or asked <= self.times):
             return Answer(503, b'{"detail": "Busy."}', retry_after=7)
         return Answer(200, b'{"fine": true}')
 
@@ -214,7 +218,7 @@ def test_busy_server_is_asked_again_when_it_says(clock: Time) -> None:
     asks, noted = patient(server)
     assert asks.send("POST", "/v1/x", None, {"a": 1}).document == {"fine": True}
     assert clock.now == pytest.approx(14)
-    assert [call.body for call in server.calls] == [b'{"a":1}'] * 3
+    assert [call.body for call in server.calls if call.body] == [b'{"a":1}'] * 3
     assert len(noted) == 2
 
 
@@ -243,3 +247,47 @@ def test_every_counter_and_every_cause_is_shown() -> None:
     counted = {name for step in steps for name in step.counts}
     assert counted <= {*PLAYERS, *LOCKS, *CODES, *SHOWN_CAUSES, *OTHERS}
     assert tuple(cause.error_code for cause in CAUSES) == SHOWN_CAUSES
+
+
+# -- make demo ------------------------------------------------------------------------------------------------------
+
+
+def demo(tmp_path: Path, port: int, *words: str) -> subprocess.Popen[bytes]:
+    """Begin what `make demo` does, in a process group of its own and with a folder of its own for what is temporary."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HELIOGRAPH_")}
+    return subprocess.Popen(
+        [ROOT / "demo.sh", PROGRAM.parent, "127.0.0.1", str(port), "--players", "3", "--locks", "1", *words],
+        env=inherited | {"TMPDIR": str(tmp_path)}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+
+
+def is_answering(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_demo_ends_fleet_and_server_on_ctrl_c_and_leaves_nothing(tmp_path: Path) -> None:
+    port = free_port()
+    with demo(tmp_path, port, "--rate", "100") as process:
+        assert process.stdout is not None
+        printed = []
+        for line in process.stdout:
+            printed.append(line.decode())
+            if "in place" in printed[-1]:
+                os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(PATIENCE_SECONDS) == 0
+    text = "".join(printed)
+    assert f"http://127.0.0.1:{port}" in text
+    assert "key: hg_" in text
+    assert "No disagreements." in text
+    assert not is_answering(port)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_demo_says_why_it_cannot_serve(server: Server, tmp_path: Path) -> None:
+    with demo(tmp_path, server.port) as process:
+        _, complaints = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 1
+    assert b"Cannot listen on 127.0.0.1" in complaints
+    assert list(tmp_path.iterdir()) == []
