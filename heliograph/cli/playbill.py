@@ -147,7 +147,7 @@ def _present(play: Play) -> Table:
         "low batteries": sum(device.low for device in devices),
         "guests' codes": sum(not code.managed for code in codes),
         "managed codes": sum(code.managed for code in codes),
-        "under way": sum(code.pending is not None for code in codes),
+        "under way": len(world.pending),
         "events in the log": sum(found for _, found in play.events().values()),
     }
     table.add_row("  ".join(f"[bold]{number}[/] {name}" for name, number in now.items()))

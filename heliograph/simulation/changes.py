@@ -36,14 +36,13 @@ _NAMES: dict[Kind, str] = {
 
 def convert(world: World) -> Step | None:
     """Ask for a guest's code to be taken over; what is known to be in the way makes that fail at once."""
-    locks = [lock for lock in world.locks if len(lock.managed) < MOST_MANAGED]
-    places = [(lock, code) for lock in locks for code in at_rest(lock.guests)]
-    if not places:
+    lock = world.draw(world.locks, lambda one: len(one.managed) < MOST_MANAGED and bool(at_rest(one.guests)))
+    if lock is None:
         return None
-    lock, code = world.chance.choice(places)
-    if _in_the_way(world, lock, code) and world.chance.random() < 0.6:
-        lock, code = world.chance.choice(places)
+    code = world.chance.choice(at_rest(lock.guests))
     causes = _in_the_way(world, lock, code)
+    if causes and world.chance.random() < 0.7:
+        return None
     body = {"force": world.chance.random() < 0.2, "isExternalModificationAllowed": world.chance.random() < 0.3}
     outcome = _outcome(world, "convert_access_code")
     name = _begin(world, lock, code, "convert_access_code", outcome, {}, fails=bool(causes))
@@ -80,10 +79,9 @@ def _in_the_way(world: World, lock: LockState, code: CodeState) -> list[str]:
 
 def create(world: World) -> Step | None:
     """Ask for a new managed code."""
-    locks = [lock for lock in world.reachable() if len(lock.managed) < MOST_MANAGED]
-    if not locks:
+    lock = world.draw_lock(lambda one: len(one.managed) < MOST_MANAGED)
+    if lock is None:
         return None
-    lock = world.chance.choice(locks)
     lock.numbered += 1
     code = CodeState(
         lock.numbered, guest_name(world, lock.numbered), world.free_pin(lock), managed=True, on_lock=False, named=False
@@ -170,11 +168,7 @@ def remove(world: World) -> Step | None:
 
 def ask_again(world: World) -> Step | None:
     """Ask for a removal that is under way once more: it is the same operation."""
-    places = [
-        (lock, code, code.pending)
-        for lock, code in _pending(world)
-        if code.pending and code.pending.kind == "remove_access_code"
-    ]
+    places = [place for place in world.pending.values() if place[2].kind == "remove_access_code"]
     if not places:
         return None
     lock, code, pending = world.chance.choice(places)
@@ -190,13 +184,13 @@ def ask_again(world: World) -> Step | None:
 
 
 def _managed(world: World) -> tuple[LockState, CodeState] | None:
-    places = [(lock, code) for lock in world.reachable() for code in at_rest(lock.managed)]
-    return world.chance.choice(places) if places else None
+    lock = world.draw_lock(lambda one: bool(at_rest(one.managed)))
+    return None if lock is None else (lock, world.chance.choice(at_rest(lock.managed)))
 
 
 def _of_a_guest(world: World) -> tuple[LockState, CodeState] | None:
-    places = [(lock, code) for lock in world.reachable() for code in at_rest(lock.guests)]
-    return world.chance.choice(places) if places else None
+    lock = world.draw_lock(lambda one: bool(at_rest(one.guests)))
+    return None if lock is None else (lock, world.chance.choice(at_rest(lock.guests)))
 
 
 def _times(frame: tuple[str, str] | None) -> dict[str, str]:
@@ -221,6 +215,7 @@ def _begin(
     error = TIMED_OUT if outcome == "silent" else world.chance.choice(AT_THE_LOCK)
     if not fails:
         code.pending = Pending(name, kind, outcome, error, world.steps, wish)
+        world.pending[name] = (lock, code, code.pending)
     return name
 
 
@@ -229,16 +224,18 @@ def _begin(
 
 def complete(world: World, *, last: bool = False) -> Step | None:
     """Let a connector answer for one of the operations under way; at the `last` the silent ones too."""
-    due = [
-        (lock, code, code.pending)
-        for lock, code in _pending(world)
-        if code.pending and (last or code.pending.outcome != "silent" or world.steps - code.pending.since >= PATIENCE)
-    ]
-    if not due:
-        return None
     # The oldest first, as a connector does, so that none runs out of time that is not meant to.
-    lock, code, pending = min(due, key=lambda one: one[2].since)
+    due = (
+        one
+        for one in world.pending.values()
+        if last or one[2].outcome != "silent" or world.steps - one[2].since >= PATIENCE
+    )
+    place = next(due, None)
+    if place is None:
+        return None
+    lock, code, pending = place
     code.pending = None
+    del world.pending[pending.name]
     told = tuple(_settled(lock, code, pending))
     succeeded = pending.outcome == "succeeded"
     body: dict[str, Any] = {"outcome": "succeeded" if succeeded else "failed"}
@@ -260,10 +257,6 @@ def complete(world: World, *, last: bool = False) -> Step | None:
         events=told,
         offered=pending.name,
     )
-
-
-def _pending(world: World) -> Iterator[tuple[LockState, CodeState]]:
-    return ((lock, code) for lock in world.locks for code in lock.codes.values() if code.pending)
 
 
 def _outcome_counts(pending: Pending) -> tuple[str, ...]:

@@ -69,7 +69,7 @@ def first_report(world: World, lock: LockState) -> Step:
 
 def guests_come_and_go(world: World) -> Step | None:
     """Let guests arrive at a lock and leave it, and report all that it then holds."""
-    lock = _any_reachable(world)
+    lock = world.draw_lock()
     if lock is None:
         return None
     room = MOST_GUESTS - len(lock.guests)
@@ -89,7 +89,7 @@ def guests_come_and_go(world: World) -> Step | None:
 
 def guest_comes(world: World) -> Step | None:
     """Let one guest arrive, and report that code alone; some type in what a code that is ours has already."""
-    lock = _any_reachable(world)
+    lock = world.draw_lock()
     if lock is None or len(lock.guests) >= MOST_GUESTS:
         return None
     code = _arrive(world, lock)
@@ -103,7 +103,7 @@ def guest_comes(world: World) -> Step | None:
 
 def guest_is_renamed(world: World) -> Step | None:
     """Let somebody give a guest's code another name or time, of which the log says nothing."""
-    lock = _any_reachable(world)
+    lock = world.draw_lock()
     guests = at_rest(lock.guests) if lock else []
     if lock is None or not guests:
         return None
@@ -117,7 +117,7 @@ def guest_is_renamed(world: World) -> Step | None:
 
 def reported_late(world: World) -> Step | None:
     """Let a report come in that was made before another one, and has no effect."""
-    lock = _any_reachable(world)
+    lock = world.draw_lock()
     if lock is None:
         return None
     return Step(
@@ -133,7 +133,7 @@ def reported_late(world: World) -> Step | None:
 
 def somebody_tampers(world: World) -> Step | None:
     """Let somebody rename a managed code at the lock, or delete it there."""
-    lock = _any_reachable(world)
+    lock = world.draw_lock()
     managed = [code for code in at_rest(lock.managed) if code.on_lock] if lock else []
     if lock is None or not managed:
         return None
@@ -158,7 +158,8 @@ def account_changes(world: World) -> Step | None:
         return None
     lost = [account for account in world.accounts if not account.connected]
     account = world.chance.choice(lost if lost and world.chance.random() < 0.8 else world.accounts)
-    if account.connected and any(lock.is_busy for lock in world.locks_of(account)):
+    under_way = (lock for lock, _, pending in world.pending.values() if pending.outcome != "silent")
+    if account.connected and any(lock.lock.account == account.account.number for lock in under_way):
         return None
     account.connected = not account.connected
     verb = "reconnect" if account.connected else "disconnect"
@@ -172,11 +173,6 @@ def account_changes(world: World) -> Step | None:
         answer={"state": "connected" if account.connected else "disconnected"},
         events=("connected_account.connected" if account.connected else "connected_account.disconnected",),
     )
-
-
-def _any_reachable(world: World) -> LockState | None:
-    locks = world.reachable()
-    return world.chance.choice(locks) if locks else None
 
 
 def _arrive(world: World, lock: LockState) -> CodeState:

@@ -77,10 +77,9 @@ def warm(device: Device) -> Step:
 
 def player_reports(world: World) -> Step | None:
     """Let one of the enrolled players say something of itself."""
-    enrolled = [player for player in world.players if player.enrolled]
-    if not enrolled:
+    player = world.draw(world.players, lambda one: one.enrolled)
+    if player is None:
         return None
-    player = world.chance.choice(enrolled)
     if not player.presence.online:
         return come_online(world, player)
     moves: tuple[Callable[[], Step], ...] = (

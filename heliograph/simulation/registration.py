@@ -110,9 +110,8 @@ def _place(world: World, state: LockState) -> Step:
 
 def player_registers(world: World) -> Step | None:
     """Let a player register: for the first time, once more in vain, put right, or though it is enrolled."""
-    new = [player for player in world.players if not player.enrolled and not player.tried]
-    if new:
-        player = world.chance.choice(new)
+    if world.arriving:
+        player = world.arriving.pop()
         return _register(world, player, player.player.fate)
     player = world.chance.choice(world.players)
     if world.chance.random() < 0.7:

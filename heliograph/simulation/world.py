@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from heliograph.simulation.fleet import Account, Before, Fleet, Lock, Player, dice
 
@@ -128,7 +128,7 @@ class LockState:
     @property
     def is_busy(self) -> bool:
         """Whether its connector is about to answer for one of its codes."""
-        return any(code.pending and code.pending.outcome != "silent" for code in self.codes.values())
+        return any(code.pending is not None and code.pending.outcome != "silent" for code in self.codes.values())
 
     @property
     def shown(self) -> list[CodeState]:
@@ -158,8 +158,18 @@ class AccountState:
         return f"account {self.account.number}"
 
 
+DRAWS = 10
+"""How often somebody is drawn by lot before it is taken that nobody fits; a large fleet is never searched through."""
+
+One = TypeVar("One")
+
+
 class World:
-    """All of it; `steps` counts what has happened, `chance` decides what happens next."""
+    """All of it; `steps` counts what has happened, `chance` decides what happens next.
+
+    `arriving` are the players that have never tried to register, the next one last. `pending` are the codes about
+    which an operation is under way, with their locks, the oldest operation first.
+    """
 
     def __init__(self, fleet: Fleet, before: Before) -> None:
         self.fleet = fleet
@@ -169,18 +179,29 @@ class World:
         self.players = [PlayerState(player, warned=player.serial in before.warned) for player in fleet.players]
         self.locks = [LockState(lock) for lock in fleet.locks]
         self.accounts = [AccountState(account) for account in fleet.accounts]
+        self.arriving = [*self.players]
+        self.chance.shuffle(self.arriving)
+        self.pending: dict[str, tuple[LockState, CodeState, Pending]] = {}
 
     def account_of(self, lock: LockState) -> AccountState:
         """Return the account that a lock belongs to."""
         return self.accounts[lock.lock.account - 1]
 
-    def locks_of(self, account: AccountState) -> list[LockState]:
-        """Return the locks of an account."""
-        return [lock for lock in self.locks if lock.lock.account == account.account.number]
+    def draw(self, among: Sequence[One], fits: Callable[[One], bool]) -> One | None:
+        """Return one by lot that fits, or None when none was found."""
+        for _ in range(DRAWS if among else 0):
+            one = self.chance.choice(among)
+            if fits(one):
+                return one
+        return None
 
-    def reachable(self) -> list[LockState]:
-        """Return the locks that can be talked to."""
-        return [lock for lock in self.locks if lock.presence.online and self.account_of(lock).connected]
+    def draw_lock(self, fits: Callable[[LockState], bool] = lambda _: True) -> LockState | None:
+        """Return a lock by lot that fits and can be talked to, or None when none was found."""
+        return self.draw(self.locks, lambda lock: self.is_reachable(lock) and fits(lock))
+
+    def is_reachable(self, lock: LockState) -> bool:
+        """Tell whether a lock can be talked to."""
+        return lock.presence.online and self.account_of(lock).connected
 
     def doubled_pin(self, lock: LockState) -> str | None:
         """Return the digits of a managed code that a guest may type in too; a lock tells the two apart by their ids."""
