@@ -56,6 +56,7 @@ class Play:
         self._connector_api = connector_api
         self._show = show
         self._shared: set[str] = set()
+        self._looked = self.began
 
     def stop(self) -> None:
         """Let the play come to its end after the step that is being carried out."""
@@ -78,6 +79,7 @@ class Play:
                 if self.stopping:
                     break
                 self._carry_out(driver, step)
+                self._look(driver)
                 if step.awaits_job:
                     self._know_recipes(ledger)
             uids = [uid for name, uid in driver.names.items() if name.startswith("account ")]
@@ -97,12 +99,10 @@ class Play:
     def _paced(self, plan: Plan, limits: Limits, driver: Driver) -> Iterator[Step]:
         """Yield steps when it is their time; in between, see to what is not in the plan."""
         steps, taken = plan.steps(), 0
-        began = looked = time.monotonic()
+        began = time.monotonic()
         while taken != limits.actions and not self.stopping:
+            self._look(driver)
             now = time.monotonic()
-            if now - looked >= _LOOK_SECONDS:
-                looked = now
-                self._look(driver)
             if limits.seconds is not None and now - began >= limits.seconds:
                 return
             due = began + (taken / limits.rate if limits.rate else 0)
@@ -122,6 +122,10 @@ class Play:
         self._show(self)
 
     def _look(self, driver: Driver) -> None:
+        """See to what is not in the plan, if that was some time ago."""
+        if time.monotonic() - self._looked < _LOOK_SECONDS:
+            return
+        self._looked = time.monotonic()
         self.counts["signs of life"] += driver.signs_of_life()
         self.counts["done for others"] += driver.serve_others()
         self._shared = driver.shared
