@@ -57,7 +57,7 @@ def show(url: str, *, quiet: bool) -> Iterator[Callable[[Play], None]]:
         with _live(url) as follow:
             yield follow
     else:
-        typer.echo(f"Playing against {url}; Ctrl-C ends it.")
+        typer.echo(f"Playing against {url} (Ctrl-C ends it)")
         yield _Lines()
 
 
@@ -75,7 +75,7 @@ class _Lines:
         self._told = len(play.faults)
         if play.in_place and not self._was_in_place:
             self._was_in_place = True
-            typer.echo(f"The fleet is in place: {len(play.fleet.players)} players, {len(play.fleet.locks)} locks.")
+            typer.echo(f"The fleet is in place: {len(play.fleet.players)} players, {len(play.fleet.locks)} locks")
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + LINE_SECONDS
             typer.echo(_headline(play))

@@ -61,7 +61,7 @@ def convert(world: World) -> Step | None:
             "accessCodeUid": f"{{{lock.name_of(code)}}}",
             "errors": [{"errorCode": cause} for cause in causes],
         },
-        learns={name: "uid"},
+        learns={} if causes else {name: "uid"},
         events=(_FAILED_TO_CONVERT,) if causes else (),
     )
 

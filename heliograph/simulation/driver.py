@@ -129,14 +129,19 @@ class Driver:
         if self.connector is None:
             return 0
         operations = self.connector.others(set(self.names.values()))
+        done_for_them = 0
         actors = {uid: name for name, uid in self.names.items() if name.startswith("lock ")}
         for operation in operations:
+            # One of ours that was offered once more while it was being completed is none of theirs.
+            if ask(self._api, "GET", f"/v1/device-operations/{operation['uid']}")["state"] != "pending":
+                continue
             self.shared.add(actors.get(operation["deviceUid"], ""))
             done: dict[str, str] = {"outcome": "succeeded"}
             if operation["kind"] == "set_access_code":
                 done["externalId"] = f"guest-{operation['accessCodeUid']}"
             self._api.send("POST", f"/v1/device-operations/{operation['uid']}/complete", None, done)
-        return len(operations)
+            done_for_them += 1
+        return done_for_them
 
     # -- signs of life ----------------------------------------------------------------------------------------------
 

@@ -171,12 +171,23 @@ def test_operation_is_completed_only_after_it_was_offered(monkeypatch: pytest.Mo
 
 def test_operation_of_somebody_else_is_done_and_its_lock_is_shared_from_then_on() -> None:
     theirs = {"uid": "o9", "deviceUid": "aa", "kind": "set_access_code", "accessCodeUid": "cc"}
-    script = Script({"POST /v1/device-operations/o9/complete": [Reply(200, {})]})
+    script = Script({
+        "GET /v1/device-operations/o9": [Reply(200, {"state": "pending"})],
+        "POST /v1/device-operations/o9/complete": [Reply(200, {})],
+    })  # fmt: skip
     drives = driver(script, lock_1="aa")
     drives.connector = connector_with(theirs)
     assert drives.serve_others() == 1
     assert script.asked[-1][1] == {"outcome": "succeeded", "externalId": "guest-cc"}
     assert drives.shared == {"lock 1"}
+
+
+def test_operation_that_has_ended_meanwhile_is_nobody_elses() -> None:
+    script = Script({"GET /v1/device-operations/o9": [Reply(200, {"state": "succeeded"})]})
+    drives = driver(script, lock_1="aa")
+    drives.connector = connector_with({"uid": "o9", "deviceUid": "aa"})
+    assert drives.serve_others() == 0
+    assert drives.shared == set()
 
 
 def test_what_ends_the_connector_ends_the_play() -> None:
