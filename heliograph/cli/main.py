@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from heliograph.cli import accounts, devices, doctor, events, jobs, operate, recipes, tenants, types
+from heliograph.cli import accounts, devices, doctor, events, jobs, operate, recipes, simulate, tenants, types
 
 HELP = """An event platform for connected devices.
 
@@ -27,6 +27,7 @@ app.command()(operate.init)
 app.command()(operate.migrate)
 for group in (tenants.app, accounts.accounts, accounts.keys, events.app, types.app, recipes.app, devices.app, jobs.app):
     app.add_typer(group)
+app.command()(simulate.simulate)
 app.command()(operate.openapi)
 app.command()(doctor.doctor)
 

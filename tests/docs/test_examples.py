@@ -26,6 +26,7 @@ ON_A_SERVER = [
     "docs/how-to/report-from-devices.md",
     "docs/how-to/report-access-codes.md",
     "docs/how-to/longer-work.md",
+    "docs/how-to/simulate.md",
 ]
 
 
