@@ -10,12 +10,13 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from docs.generator import api, cli, errors, events, import_columns, permissions, registration_reasons, settings
+from docs.generator import api, causes, cli, errors, events, import_columns, permissions, registration_reasons, settings
 
 FOLDER = Path(__file__).parent
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "reference/api.md": api.page,
+    "reference/causes.md": causes.page,
     "reference/cli.md": cli.page,
     "reference/errors.md": errors.page,
     "reference/events.md": events.page,

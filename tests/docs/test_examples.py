@@ -25,6 +25,8 @@ ON_A_SERVER = [
     "docs/how-to/provision-a-fleet.md",
     "docs/how-to/report-from-devices.md",
     "docs/how-to/report-access-codes.md",
+    "docs/how-to/take-over-access-codes.md",
+    "docs/how-to/write-a-connector.md",
     "docs/how-to/longer-work.md",
 ]
 
@@ -34,7 +36,11 @@ def test_examples_do_what_the_page_says_on_a_fresh_server(name: str, tmp_path: P
     require("curl", "bash")
     server = Server.start(StoreUrl(None, tmp_path / "data"))
     try:
-        exchanges = {"127.0.0.1:8080": f"127.0.0.1:{server.port}", "hg_...": server.key}
+        exchanges = {
+            "127.0.0.1:8080": f"127.0.0.1:{server.port}",
+            "hg_...": server.key,
+            "docs/examples/": f"{ROOT}/docs/examples/",
+        }
         check(name, tmp_path, exchanges)
     finally:
         server.stop()
