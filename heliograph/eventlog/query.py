@@ -11,7 +11,7 @@ import msgspec
 
 from heliograph.eventlog import store
 from heliograph.eventlog.filters import EventQuery
-from heliograph.eventlog.model import grade_of, key_of
+from heliograph.eventlog.model import grade_of, id_key_of, key_of
 from heliograph.eventlog.store import FACETS, OCCURRED_AT
 from heliograph.storage.engine import Transaction
 from heliograph.tenancy.model import Scope
@@ -28,6 +28,7 @@ Part = tuple[int, int]
 Criterion = tuple[Part, ...]
 """Alternatives of which an event must have one."""
 
+_ENTITY_FACETS = (FACETS["target_id_key"], FACETS["related"])
 _NAME = {facet: name for name, facet in FACETS.items()}
 
 
@@ -64,6 +65,10 @@ class Found(msgspec.Struct, frozen=True):
 
 def criteria_of(query: EventQuery) -> tuple[Criterion, ...]:
     """Translate a query's filters into lists of the index."""
+    if query.ids:
+        # Nothing narrows a search as much as the events' own ids; the other filters compare what those lead to.
+        ids = {bytes.fromhex(text.replace("-", "")) for text in query.ids}
+        return (tuple((FACETS["id_key"], key) for key in sorted({id_key_of(uid) for uid in ids})),)
     grades = tuple((FACETS["grade"], grade_of(*pair)) for pair in query.grades())
     codes = tuple((FACETS["code"], code) for code in query.codes)
     texts = (
@@ -71,7 +76,8 @@ def criteria_of(query: EventQuery) -> tuple[Criterion, ...]:
         (query.target_types, (FACETS["target_type_key"],)),
         (query.target_ids, (FACETS["target_id_key"],)),
         (query.actor_uids, (FACETS["actor_key"],)),
-        (query.related_ids, (FACETS["target_id_key"], FACETS["related"])),
+        (query.related_ids, _ENTITY_FACETS),
+        *((wanted.ids, _ENTITY_FACETS) for wanted in query.entities),
     )
     keyed = (tuple((facet, key_of(value)) for value in values for facet in facets) for values, facets in texts)
     return tuple(criterion for criterion in (grades, codes, *keyed) if criterion)

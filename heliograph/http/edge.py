@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from heliograph.errors import NotFound, Refusal, TooLarge, TooMany, Unauthenticated, Unavailable, UnsupportedMediaType
 from heliograph.http.callers import KnownCaller
-from heliograph.http.messages import Receive, Request, Response
+from heliograph.http.messages import Headers, Receive, Request, Response
 from heliograph.http.problems import CONTENT_TYPE, INTERNAL, METHOD_NOT_ALLOWED, ProblemBody, body_of, describe
 from heliograph.http.routes import Route, Routes
 from heliograph.http.services import Services
@@ -31,11 +32,31 @@ class NoQuery(msgspec.Struct, frozen=True):
     """The query of routes that have none: every parameter is refused by name."""
 
 
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """A part of the paths with routes of its own, and its own words for what goes wrong there.
+
+    It owns every path below `prefix`, whether a route has it or not. `refuse` renders a refusal and `fail` a failure
+    of the platform; `headers` stand on every answer beside the platform's own. All three are given the request id.
+    """
+
+    prefix: str
+    routes: Routes
+    refuse: Callable[[Refusal, str], Response]
+    fail: Callable[[str], Response]
+    headers: Callable[[str], Headers]
+
+    def owns(self, path: str) -> bool:
+        """Tell whether a path is answered in this dialect."""
+        return path.startswith(self.prefix) and path[len(self.prefix) :][:1] in ("", "/")
+
+
 class Edge:
     """The ASGI application: request id, limits, authentication, errors and metrics for every route."""
 
-    def __init__(self, routes: Routes, open_services: Callable[[], Services]) -> None:
-        self._routes = routes
+    def __init__(self, routes: Routes, open_services: Callable[[], Services], dialects: Sequence[Dialect] = ()) -> None:
+        self._native = Dialect("", routes, problem_response, _failure, _no_headers)
+        self._dialects = tuple(dialects)
         self._open_services = open_services
         self.services: Services
 
@@ -64,7 +85,8 @@ class Edge:
         `caller` is who asks when this process itself vouches for them; without one the request needs a key.
         """
         began = time.perf_counter()
-        route, parameters, refusal = self._routes.find(scope["method"], scope["path"])
+        dialect = self._dialect_of(scope["path"])
+        route, parameters, refusal = dialect.routes.find(scope["method"], scope["path"])
         try:
             if refusal is not None:
                 response = refusal(request_id)
@@ -73,16 +95,22 @@ class Edge:
                 request = Request(scope, request_id, self.services, parameters)
                 response = await self._serve(route, request, receive, caller)
         except Refusal as error:
-            response = problem_response(error, request_id)
+            response = dialect.refuse(error, request_id)
         except Exception as error:
             log.exception("request %s failed", request_id)
             self.services.tell_of(error, request_id)
-            detail = "The platform failed to answer; its log has the reason under this request id."
-            response = _problem(describe(INTERNAL, detail, request_id))
+            response = dialect.fail(request_id)
+        response.headers += dialect.headers(request_id)
         self.services.metrics.count(
             scope["method"], route.path if route else "", response.status, time.perf_counter() - began
         )
         return response
+
+    def _dialect_of(self, path: str) -> Dialect:
+        for dialect in self._dialects:
+            if dialect.owns(path):
+                return dialect
+        return self._native
 
     async def _serve(self, route: Route, request: Request, receive: Receive, caller: Caller | None) -> Response:
         # Who is asking comes first: nobody without a key makes the server read a large body.
@@ -173,14 +201,29 @@ async def _read_body(receive: Receive, request: Request, limit: int) -> bytes:
 def problem_response(refusal: Refusal, request_id: str) -> Response:
     """Turn a refusal into its problem document."""
     response = _problem(body_of(refusal, request_id))
-    if isinstance(refusal, TooMany | Unavailable):
-        response.headers.append((b"retry-after", str(refusal.retry_after).encode()))
-    elif isinstance(refusal, Unauthenticated):
-        response.headers.append((b"www-authenticate", b"Bearer"))
-    elif any(fault.rule == _ENCODING_RULE for fault in refusal.faults):
-        # What would be taken: RFC 9110 section 12.5.3.
-        response.headers.append((b"accept-encoding", b"identity"))
+    response.headers += refusal_headers(refusal)
     return response
+
+
+def refusal_headers(refusal: Refusal) -> Headers:
+    """Return the headers by which HTTP itself tells of a refusal, in every dialect."""
+    if isinstance(refusal, TooMany | Unavailable):
+        return [(b"retry-after", str(refusal.retry_after).encode())]
+    if isinstance(refusal, Unauthenticated):
+        return [(b"www-authenticate", b"Bearer")]
+    if any(fault.rule == _ENCODING_RULE for fault in refusal.faults):
+        # What would be taken: RFC 9110 section 12.5.3.
+        return [(b"accept-encoding", b"identity")]
+    return []
+
+
+def _failure(request_id: str) -> Response:
+    detail = "The platform failed to answer; its log has the reason under this request id."
+    return _problem(describe(INTERNAL, detail, request_id))
+
+
+def _no_headers(request_id: str) -> Headers:
+    return []
 
 
 def _problem(body: ProblemBody) -> Response:

@@ -1,0 +1,50 @@
+"""`/access_codes/unmanaged/list` and `/access_codes/unmanaged/get`: codes that somebody set at the lock."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from heliograph.access_codes.model import CodeFilter
+from heliograph.dialects.seam.code_reading import CodeQuery, Search, codes_for, get_code
+from heliograph.dialects.seam.pages import Paged
+from heliograph.dialects.seam.parameters import Id, read_parameters
+from heliograph.dialects.seam.routes import reading
+from heliograph.http.access_codes import READ
+from heliograph.http.messages import Request, Response
+
+MOST_CODES = 300_000
+"""Codes of a page, unless another number is asked for; Seam's own."""
+
+
+class UnmanagedCodesQuery(Paged, frozen=True, kw_only=True):
+    """The lock whose codes to list."""
+
+    device_id: Id
+    search: Search | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1)] = MOST_CODES
+
+
+async def list_unmanaged_codes(request: Request) -> Response:
+    """List the unmanaged codes of a lock."""
+    given = read_parameters(request, UnmanagedCodesQuery)
+    codes = await codes_for(request)
+    await codes.require_lock(given.device_id)
+    wanted = CodeFilter(device_uids=(given.device_id,), managed=False, search=given.search)
+    return await codes.list_page(request, given, wanted, given.limit)
+
+
+async def show_unmanaged_code(request: Request) -> Response:
+    """Return one unmanaged code."""
+    return await get_code(request, read_parameters(request, CodeQuery), managed=False)
+
+
+UNMANAGED_ACCESS_CODES = (
+    *reading(
+        "/access_codes/unmanaged/list", list_unmanaged_codes, READ, UnmanagedCodesQuery,
+        "List unmanaged access codes",
+    ),
+    *reading("/access_codes/unmanaged/get", show_unmanaged_code, READ, CodeQuery, "Get an unmanaged access code"),
+)  # fmt: skip
+"""The routes that read unmanaged codes."""
