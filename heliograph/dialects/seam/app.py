@@ -37,4 +37,7 @@ ROUTES = Routes(
 )
 """All routes of the dialect."""
 
-SEAM = Dialect(PREFIX, ROUTES, refusal_response, failure_response, request_id_header)
+# The SDK for Python of major 2 drops the path of the endpoint that it is given.
+_HEADS = frozenset(route.path.removeprefix(PREFIX).split("/")[1] for route in ROUTES.all)
+
+SEAM = Dialect(PREFIX, _HEADS, ROUTES, refusal_response, failure_response, request_id_header)
