@@ -10,7 +10,18 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from docs.generator import api, causes, cli, errors, events, import_columns, permissions, registration_reasons, settings
+from docs.generator import (
+    api,
+    causes,
+    cli,
+    errors,
+    events,
+    import_columns,
+    permissions,
+    registration_reasons,
+    seam,
+    settings,
+)
 
 FOLDER = Path(__file__).parent
 
@@ -23,6 +34,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/import-columns.md": import_columns.page,
     "reference/permissions.md": permissions.page,
     "reference/registration-reasons.md": registration_reasons.page,
+    "reference/seam.md": seam.page,
     "reference/settings.md": settings.page,
 }
 """Path below `docs/`, and the function that returns the page's whole text."""

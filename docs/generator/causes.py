@@ -57,7 +57,7 @@ _CONDITIONS = (
     (NOT_SET, "error", "An operation to set or change it failed."),
     (NOT_REMOVED, "error", "An operation to remove it failed."),
     (MODIFIED_AT_LOCK, "error", "Somebody else changed or removed it at the lock."),
-    (MODIFIED_WITH_LEAVE, "warning", "Somebody else changed it at the lock, as `isExternalModificationAllowed` permits."),
+    (MODIFIED_WITH_LEAVE, "warning", "Somebody else changed it at the lock, who was allowed to."),
 )
 
 
