@@ -19,6 +19,9 @@ from heliograph.tenancy.model import Scope
 SCAN_BUDGET = 4000
 """Index rows that one step may examine per part of its leading filter."""
 
+RARITY = 20
+"""A filter is rare when each of its parts has less than this part of the budget ahead."""
+
 TAIL_BUDGET = 40_000
 """Unindexed events that one step may examine."""
 
@@ -184,19 +187,27 @@ def _choose_leading(
     """Choose the filter with the fewest events ahead, and the window in which it stays within the budget."""
     if len(criteria) == 1:
         return criteria[0], span
+    whole = span.high if ascending else span.low
+    # A filter that is rare at once spares looking at those with many values, each of which costs a look.
+    for criterion in sorted(criteria, key=len)[:-1]:
+        if _reach(tx, scope, criterion, span, ascending, SCAN_BUDGET // RARITY) == whole:
+            return criterion, span
     reached = [(criterion, _reach(tx, scope, criterion, span, ascending)) for criterion in criteria]
     leading, reach = (max if ascending else min)(reached, key=lambda pair: pair[1])
     return leading, Span(span.low, reach) if ascending else Span(reach, span.high)
 
 
-def _reach(tx: Transaction, scope: Scope, criterion: Criterion, span: Span, ascending: bool) -> int:
+def _reach(
+    tx: Transaction, scope: Scope, criterion: Criterion, span: Span, ascending: bool, budget: int | None = None
+) -> int:
     """Return how far the span can be examined before one part of the criterion uses up the budget."""
     reach = span.high if ascending else span.low
     for facet, value in criterion:
         row = tx.one(
             "select seq from event_facet where tenant_id = :tenant_id and facet = :facet and value = :value"
             f" and seq >= :low and seq < :high order by seq {_direction(ascending)} limit 1 offset :budget",
-            tenant_id=scope.tenant_id, facet=facet, value=value, low=span.low, high=span.high, budget=SCAN_BUDGET,
+            tenant_id=scope.tenant_id, facet=facet, value=value, low=span.low, high=span.high,
+            budget=SCAN_BUDGET if budget is None else budget,
         )  # fmt: skip
         if row:
             reach = min(reach, row[0]) if ascending else max(reach, row[0] + 1)
