@@ -81,6 +81,18 @@ def get(tx: Transaction, scope: Scope, uid: bytes) -> AccessCode:
     return code
 
 
+def get_of_kind(tx: Transaction, scope: Scope, uid: bytes, device_uid: bytes | None, *, managed: bool) -> AccessCode:
+    """Return a managed or an unmanaged code; `device_uid` is the lock that it must be on, None for any.
+
+    Raises:
+        NotFound: when there is no such code.
+    """
+    code = get(tx, scope, uid)
+    if code.managed != managed or device_uid not in (None, code.device_uid):
+        raise NotFound("There is no such access code.")
+    return code
+
+
 def list_codes(
     tx: Transaction, scope: Scope, wanted: CodeFilter, after: bytes, limit: int
 ) -> tuple[list[AccessCode], bytes | None]:

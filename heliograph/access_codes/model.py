@@ -130,6 +130,11 @@ class AccessCode(msgspec.Struct, frozen=True, kw_only=True):
         return self.managed and self.status in ("setting", "removing")
 
     @property
+    def is_scheduled(self) -> bool:
+        """Whether the lock holds it, and lets it work only in its time."""
+        return self.type == "time_bound" and self.status == "set"
+
+    @property
     def is_missed(self) -> bool:
         """Whether it is managed and not known to be on the lock, so that it is news when the lock shows it."""
         return self.managed and self.status in ("unset", "unknown")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -12,6 +12,7 @@ from heliograph.connected_accounts import actions as connected_accounts
 from heliograph.connected_accounts.model import ConnectedAccount
 from heliograph.devices import actions as devices
 from heliograph.devices.model import Device
+from heliograph.errors import NotFound
 from heliograph.operations import actions as operations
 from heliograph.operations.model import Operation
 from heliograph.storage.engine import Transaction
@@ -31,12 +32,51 @@ class CodeSurroundings(msgspec.Struct, frozen=True):
         return None if uid is None else self.accounts.get(uid)
 
 
+Found = tuple[list[AccessCode], CodeSurroundings]
+
+
 def list_around(
     tx: Transaction, scope: Scope, wanted: CodeFilter, after: bytes, limit: int
-) -> tuple[tuple[list[AccessCode], CodeSurroundings], bytes | None]:
-    """Return a page of codes with their surroundings, and the uid to go on after, as `actions.list_codes`."""
+) -> tuple[Found, bytes | None]:
+    """Return a page of codes with their surroundings, and the uid to go on after, as `actions.list_codes`.
+
+    Raises:
+        NotFound: when the organization has no such device as one that is named.
+    """
+    require_locks(tx, scope, wanted.device_uids)
     page, last = actions.list_codes(tx, scope, wanted, after, limit)
     return (page, around(tx, scope, page)), last
+
+
+def show(tx: Transaction, scope: Scope, uid: bytes, device_uid: bytes | None, *, managed: bool) -> Found:
+    """Return a code with its surroundings; `device_uid` is the lock that it must be on, None for any.
+
+    Raises:
+        NotFound: when there is no such code.
+    """
+    code = actions.get_of_kind(tx, scope, uid, device_uid, managed=managed)
+    return [code], around(tx, scope, [code])
+
+
+def show_with_pin(tx: Transaction, scope: Scope, device_uid: bytes, pin_index: bytes, *, managed: bool) -> Found:
+    """Return the code of a lock that has a PIN, with its surroundings.
+
+    Raises:
+        NotFound: when there is no such code.
+    """
+    code = actions.find_by_pin(tx, scope, device_uid, pin_index, managed=managed)
+    return [code], around(tx, scope, [code])
+
+
+def require_locks(tx: Transaction, scope: Scope, uids: Collection[bytes]) -> None:
+    """Make sure that devices belong to the organization.
+
+    Raises:
+        NotFound: when one does not, or no longer.
+    """
+    found = devices.by_uid(tx, scope, uids)
+    if any(uid not in found or found[uid].state != "enrolled" for uid in uids):
+        raise NotFound("There is no such device.")
 
 
 def around(tx: Transaction, scope: Scope, codes: Iterable[AccessCode]) -> CodeSurroundings:

@@ -169,7 +169,9 @@ def test_device_must_be_named_rightly(house: Premises, wanted: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("more", [{}, {"search": "door"}])
-def test_pages_are_turned_by_cursor_and_by_url_and_end_when_nothing_follows(house: Premises, more: dict[str, Any]) -> None:
+def test_pages_are_turned_by_cursor_and_by_url_and_end_when_nothing_follows(
+    house: Premises, more: dict[str, Any]
+) -> None:
     made = [uuid(house.lock(name=f"Door {number}")) for number in range(5)]
     house.lock(name="Gate")
     if not more:

@@ -10,13 +10,13 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from heliograph.access_codes import requests
+from heliograph.access_codes import kinds
 from heliograph.access_codes.changes import DuplicatePin
-from heliograph.access_codes.model import AccessCode, CodeFilter, CodeType
+from heliograph.access_codes.model import CodeType
 from heliograph.access_codes.pins import Pins
 from heliograph.dialects.seam.answers import SeamError, done, missing
 from heliograph.dialects.seam.code_reading import codes_for
-from heliograph.dialects.seam.code_writing import RemoveCode, one_flag, present_code, remove_code
+from heliograph.dialects.seam.code_writing import RemoveCode, one_flag, remove_code
 from heliograph.dialects.seam.parameters import NOT_HERE, Id, Parameters, invalid_parameters, read_parameters
 from heliograph.dialects.seam.routes import writing
 from heliograph.dialects.seam.workspace import scope_of
@@ -92,6 +92,7 @@ class UpdateCode(Parameters, frozen=True, kw_only=True):
 
 async def create_code(request: Request) -> Response:
     """Create a managed code and have it set on the lock."""
+    codes = await codes_for(request, CREATE)
     given = read_parameters(request, CreateCode)
     faults = [
         Fault(f"/{name}", "unavailable", "Heliograph has no such access codes.")
@@ -108,22 +109,21 @@ async def create_code(request: Request) -> Response:
         )
     )  # fmt: skip
     services = request.services
-    codes = await codes_for(request, CREATE)
     if wish.ends_at is not None and wish.ends_at <= services.store.clock.now():
         raise invalid_parameters([Fault("/ends_at", "past", "The end must be in the future.")])
-    await codes.require_lock(given.device_id)
     step = partial(
-        requests.create, scope=codes.scope, device_uid=given.device_id, wish=wish,
-        pins=Pins(services.sealer, codes.scope), patience=patience_of(request),
+        kinds.create, scope=codes.scope, device_uid=given.device_id, wish=wish, pins=codes.pins,
+        patience=patience_of(request),
     )  # fmt: skip
     with _in_seam_s_words(), missing("device"):
-        code, _ = await services.write(step, [codes.scope.tenant_id])
+        made = await services.write(step, [codes.scope.tenant_id])
     services.operations.notice(codes.scope.tenant_id)
-    return await codes.show(CodeFilter(uids=(code.uid,)))
+    return done(access_code=codes.render(made)[0])
 
 
 async def update_code(request: Request) -> Response:
     """Have a managed code changed on its lock."""
+    scope = await scope_of(request, UPDATE)
     given = read_parameters(request, UpdateCode)
     if given.is_managed is False:
         words = "A managed access code cannot be given up; delete it."
@@ -136,12 +136,9 @@ async def update_code(request: Request) -> Response:
         )
     )  # fmt: skip
     services = request.services
-    scope = await scope_of(request, UPDATE)
-    code = await present_code(request, scope, given.access_code_id, given.device_id, managed=True)
-    _require_time(given, code)
     step = partial(
-        requests.update, scope=scope, uid=code.uid, version=None, patch=patch, pins=Pins(services.sealer, scope),
-        patience=patience_of(request),
+        kinds.update, scope=scope, uid=given.access_code_id, device_uid=given.device_id, patch=patch, type=given.type,
+        pins=Pins(services.sealer, scope), patience=patience_of(request),
     )  # fmt: skip
     with _in_seam_s_words(), missing("access_code"):
         await services.write(step, [scope.tenant_id])
@@ -163,20 +160,9 @@ def _time(given: UpdateCode, name: str) -> str | UnsetType | None:
     return None
 
 
-def _require_time(given: UpdateCode, code: AccessCode) -> None:
-    times = [getattr(code if value is UNSET else given, name) for name, value in _times(given)]
-    if given.type == "time_bound" and times == [None, None]:
-        words = "A time_bound access code has starts_at or ends_at."
-        raise invalid_parameters([Fault("/type", "time-frame", words)])
-
-
-def _times(given: UpdateCode) -> tuple[tuple[str, str | UnsetType | None], ...]:
-    return (("starts_at", given.starts_at), ("ends_at", given.ends_at))
-
-
 async def delete_code(request: Request) -> Response:
     """Have a managed code removed from its lock."""
-    return await remove_code(request, read_parameters(request, RemoveCode), managed=True)
+    return await remove_code(request, managed=True)
 
 
 @contextmanager

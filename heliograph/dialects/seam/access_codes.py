@@ -31,13 +31,11 @@ class CodesQuery(Paged, frozen=True, kw_only=True):
 
 async def list_codes(request: Request) -> Response:
     """List the managed codes of a lock, or those that are named."""
+    codes = await codes_for(request)
     given = read_parameters(request, CodesQuery)
     if given.device_id is None and given.access_code_ids is None:
         words = "Specify device_id or access_code_ids."
         raise invalid_parameters([Fault("/device_id", "required", words)])
-    codes = await codes_for(request)
-    if given.device_id is not None:
-        await codes.require_lock(given.device_id)
     if given.access_code_ids == ():
         return uid_page(request, codes.scope, given, "access_codes", [], None)
     wanted = CodeFilter(
@@ -46,12 +44,12 @@ async def list_codes(request: Request) -> Response:
         managed=True,
         search=given.search,
     )
-    return await codes.list_page(request, given, wanted, given.limit)
+    return await codes.list_page(given, wanted, given.limit)
 
 
 async def show_code(request: Request) -> Response:
     """Return one managed code."""
-    return await get_code(request, read_parameters(request, CodeQuery), managed=True)
+    return await get_code(request, managed=True)
 
 
 ACCESS_CODES = (

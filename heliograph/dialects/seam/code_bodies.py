@@ -41,7 +41,7 @@ class UnmanagedBody(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None
     code: str | None
     type: CodeType
-    status: Literal["set", "unset"]
+    status: Status
     display_status: str
     starts_at: str | None
     ends_at: str | None
@@ -117,7 +117,7 @@ class CodeRenderer:
             name=code.name,
             code=self._show_pin(code.uid, code.sealed_pin),
             type=code.type,
-            status="set" if code.status == "set" else "unset",
+            status=code.status,
             display_status=DISPLAYED[code.status],
             starts_at=_optional(code.starts_at),
             ends_at=_optional(code.ends_at),
@@ -145,7 +145,7 @@ class CodeRenderer:
             errors=self._errors(code),
             warnings=warnings(code.warnings),
             is_external_modification_allowed=code.external_modification_allowed,
-            is_scheduled_on_device=code.type == "time_bound" and code.status == "set",
+            is_scheduled_on_device=code.is_scheduled,
         )
 
     def _mutations(self, code: AccessCode) -> tuple[MutationBody, ...]:

@@ -91,8 +91,8 @@ def metadata_wanted(given: dict[str, str | bool | None]) -> WantedMetadata:
 
 async def list_accounts(request: Request) -> Response:
     """List the accounts of the workspace."""
-    given = read_parameters(request, AccountsQuery)
     scope = await scope_of(request, READ)
+    given = read_parameters(request, AccountsQuery)
     wanted = AccountFilter(metadata_has=metadata_wanted(given.custom_metadata_has), search=given.search)
     page = partial(actions.list_accounts, scope=scope, wanted=wanted)
     items, last = await gather(request.services, page, _rendered, uid_after(request, scope, given), given.limit)
@@ -105,8 +105,8 @@ def _rendered(accounts: list[ConnectedAccount]) -> list[msgspec.Raw]:
 
 async def get_account(request: Request) -> Response:
     """Return one account."""
-    given = read_parameters(request, AccountQuery)
     scope = await scope_of(request, READ)
+    given = read_parameters(request, AccountQuery)
     with missing("connected_account"):
         step = partial(actions.get, scope=scope, uid=given.connected_account_id)
         account = await request.services.read(step)

@@ -199,8 +199,8 @@ def _both(one: T | None, several: tuple[T, ...] | None) -> tuple[T, ...] | None:
 
 async def list_devices(request: Request) -> Response:
     """List the devices of the workspace."""
-    given = read_parameters(request, DevicesQuery)
     scope = await scope_of(request, READ)
+    given = read_parameters(request, DevicesQuery)
     after, wanted = uid_after(request, scope, given), _filter(given)
     if wanted is None:
         return uid_page(request, scope, given, "devices", [], None)
@@ -222,11 +222,11 @@ async def _gather(
 
 async def get_device(request: Request) -> Response:
     """Return one device."""
+    scope = await scope_of(request, READ)
     given = read_parameters(request, DeviceQuery)
     if given.device_id is None and given.name is None:
         words = "Specify device_id or name."
         raise invalid_parameters([Fault("/device_id", "required", words)])
-    scope = await scope_of(request, READ)
     wanted = DeviceFilter(
         uids=() if given.device_id is None else (given.device_id,),
         names=() if given.name is None else (given.name,),

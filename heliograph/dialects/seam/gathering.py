@@ -47,12 +47,17 @@ async def gather(
             if len(items) >= LARGE and not is_large:
                 await stack.enter_async_context(services.large_work)
                 is_large = True
-            found, last = await services.read(partial(read, after=last, limit=min(PART, limit - len(items))))
+            found, last = await _read(services, partial(read, after=last, limit=min(PART, limit - len(items))))
             items += await services.compute(partial(render, found))
     # Where the database cannot tell what passes, more to be examined need not be more to be shown.
     following = last
     while following is not None:
-        found, following = await services.read(partial(read, after=following, limit=1))
+        found, following = await _read(services, partial(read, after=following, limit=1))
         if render(found):
             return items, last
     return items, None
+
+
+async def _read(services: Services, step: Callable[..., T]) -> T:
+    # One step for each part: nothing is held between them, and a change in between is seen by the parts behind it.
+    return await services.read(step)

@@ -28,16 +28,15 @@ class UnmanagedCodesQuery(Paged, frozen=True, kw_only=True):
 
 async def list_unmanaged_codes(request: Request) -> Response:
     """List the unmanaged codes of a lock."""
-    given = read_parameters(request, UnmanagedCodesQuery)
     codes = await codes_for(request)
-    await codes.require_lock(given.device_id)
+    given = read_parameters(request, UnmanagedCodesQuery)
     wanted = CodeFilter(device_uids=(given.device_id,), managed=False, search=given.search)
-    return await codes.list_page(request, given, wanted, given.limit)
+    return await codes.list_page(given, wanted, given.limit)
 
 
 async def show_unmanaged_code(request: Request) -> Response:
     """Return one unmanaged code."""
-    return await get_code(request, read_parameters(request, CodeQuery), managed=False)
+    return await get_code(request, managed=False)
 
 
 UNMANAGED_ACCESS_CODES = (

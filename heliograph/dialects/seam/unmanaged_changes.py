@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 
-from heliograph.access_codes import requests
+from heliograph.access_codes import kinds
 from heliograph.dialects.seam.answers import done, missing
-from heliograph.dialects.seam.code_writing import RemoveCode, one_flag, present_code, remove_code
+from heliograph.dialects.seam.code_writing import RemoveCode, one_flag, remove_code
 from heliograph.dialects.seam.parameters import Id, Parameters, invalid_parameters, read_parameters
 from heliograph.dialects.seam.routes import writing
 from heliograph.dialects.seam.workspace import scope_of
 from heliograph.errors import Fault
 from heliograph.http.code_changes import DELETE, UPDATE, patience_of
 from heliograph.http.messages import Request, Response
+from heliograph.tenancy.model import Scope
 
 
 class ConvertCode(Parameters, frozen=True, kw_only=True):
@@ -36,25 +37,25 @@ class UpdateUnmanagedCode(ConvertCode, frozen=True, kw_only=True):
 
 async def convert_code(request: Request) -> Response:
     """Ask the lock's connector to take an unmanaged code over."""
-    return await _convert(request, read_parameters(request, ConvertCode))
+    scope = await scope_of(request, UPDATE)
+    return await _convert(request, scope, read_parameters(request, ConvertCode))
 
 
 async def update_unmanaged_code(request: Request) -> Response:
     """Ask the lock's connector to take an unmanaged code over."""
+    scope = await scope_of(request, UPDATE)
     given = read_parameters(request, UpdateUnmanagedCode)
     if not given.is_managed:
         words = "An unmanaged access code can only become managed; to change a managed one, use /access_codes/update."
         raise invalid_parameters([Fault("/is_managed", "unavailable", words)])
-    return await _convert(request, given)
+    return await _convert(request, scope, given)
 
 
-async def _convert(request: Request, given: ConvertCode) -> Response:
+async def _convert(request: Request, scope: Scope, given: ConvertCode) -> Response:
     allowed = one_flag(given.is_external_modification_allowed, given.allow_external_modification)
-    scope = await scope_of(request, UPDATE)
-    code = await present_code(request, scope, given.access_code_id, None, managed=False)
     step = partial(
-        requests.convert, scope=scope, uid=code.uid, force=given.force, external_modification_allowed=bool(allowed),
-        patience=patience_of(request),
+        kinds.convert, scope=scope, uid=given.access_code_id, force=given.force,
+        external_modification_allowed=bool(allowed), patience=patience_of(request),
     )  # fmt: skip
     with missing("access_code"):
         await request.services.write(step, [scope.tenant_id])
@@ -64,7 +65,7 @@ async def _convert(request: Request, given: ConvertCode) -> Response:
 
 async def delete_unmanaged_code(request: Request) -> Response:
     """Have an unmanaged code removed from its lock."""
-    return await remove_code(request, read_parameters(request, RemoveCode), managed=False)
+    return await remove_code(request, managed=False)
 
 
 UNMANAGED_CHANGES = (

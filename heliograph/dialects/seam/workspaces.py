@@ -39,8 +39,8 @@ def body_of(tenant: Tenant) -> WorkspaceBody:
 
 async def get_workspace(request: Request) -> Response:
     """Return the workspace that the key is for."""
-    read_parameters(request, Parameters)
     scope = await scope_of(request, READ)
+    read_parameters(request, Parameters)
     tenant = await request.services.read(partial(actions.get_tenant, scope=scope))
     return done(workspace=body_of(tenant))
 
