@@ -90,6 +90,8 @@ class Edge:
         """
         began = time.perf_counter()
         dialect, path = self._dialect_of(scope["path"])
+        if path != scope["path"]:
+            scope = {**scope, "path": path}
         route, parameters, refusal = dialect.routes.find(scope["method"], path)
         try:
             if refusal is not None:

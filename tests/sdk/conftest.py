@@ -21,12 +21,21 @@ KINDS = [
 ]
 
 
+@pytest.fixture(scope="session")
+def started() -> Iterator[dict[Kind, Sdk]]:
+    """The SDKs that were needed so far: each takes longer to start than most tests."""
+    sdks: dict[Kind, Sdk] = {}
+    yield sdks
+    for sdk in sdks.values():
+        sdk.close()
+
+
 @pytest.fixture(scope="module", params=KINDS)
-def running(request: pytest.FixtureRequest) -> Iterator[Sdk]:
+def running(request: pytest.FixtureRequest, started: dict[Kind, Sdk]) -> Sdk:
     kind: Kind = request.param
-    sdk = Sdk(kind)
-    yield sdk
-    sdk.close()
+    if kind not in started:
+        started[kind] = Sdk(kind)
+    return started[kind]
 
 
 @pytest.fixture

@@ -1,16 +1,19 @@
 """Takes steps with the SDK of the interpreter that runs this file: one JSON document a line in, one a line out.
 
 `{"endpoint", "api_key"}` makes a client, `{"call", "with"}` calls one of its methods by its dotted name, and
-`{"pages", "with"}` reads a list to its end with the SDK's paginator. The answer is `{"value", "types"}`, where the
-types are the names of the classes that the SDK made, or `{"error"}`.
+`{"pages", "with"}` reads a list to its end with the SDK's paginator. The answer is `{"value", "types", "lacking"}`:
+the names of the classes that the SDK made, and where None stands that their annotations do not allow; or `{"error"}`.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from functools import reduce
-from typing import Any
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 import seam
 
@@ -27,7 +30,21 @@ def step(client: Any, wish: dict[str, Any]) -> Any:
 def told(value: Any) -> dict[str, Any]:
     """Return a value of the SDK with the names of its classes."""
     types = [type(item).__name__ for item in value] if isinstance(value, list) else type(value).__name__
-    return {"value": value, "types": types}
+    return {"value": value, "types": types, "lacking": sorted(set(lacking(value)))}
+
+
+def lacking(value: Any) -> Iterator[str]:
+    """Yield the fields that the SDK takes for granted and the answer did not have, as `Class.field`."""
+    if isinstance(value, list):
+        for item in value:
+            yield from lacking(item)
+    elif is_dataclass(value):
+        hints = get_type_hints(type(value))
+        for field in fields(value):
+            held = getattr(value, field.name)
+            if held is None and NoneType not in get_args(hints[field.name]):
+                yield f"{type(value).__name__}.{field.name}"
+            yield from lacking(held)
 
 
 def refused(error: Exception, parameters: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.sdk.sdks import PYTHON
 from tests.sdk.site import Site, as_id
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ BAD_INPUT: list[tuple[str, dict[str, Any], set[str]]] = [
     ("connected_accounts.get", {"connected_account_id": "no id"}, {"connected_account_id"}),
     ("access_codes.list", {"device_id": "no id"}, {"device_id"}),
     ("access_codes.get", {"access_code_id": "no id"}, {"access_code_id"}),
+    ("access_codes.create", {"device_id": NOBODY, "code": "47a1"}, {"code"}),
+    ("access_codes.create", {"device_id": NOBODY, "name": "x" * 1000}, {"name"}),
+    ("access_codes.update", {"access_code_id": NOBODY, "is_managed": False}, {"is_managed"}),
+    ("access_codes.delete", {"access_code_id": "no id"}, {"access_code_id"}),
     ("access_codes.unmanaged.list", {"device_id": "no id"}, {"device_id"}),
     ("access_codes.unmanaged.get", {"access_code_id": "no id"}, {"access_code_id"}),
     ("access_codes.unmanaged.update", {"access_code_id": NOBODY, "is_managed": "perhaps"}, {"is_managed"}),
@@ -50,6 +55,12 @@ UNKNOWN: list[tuple[str, str, str]] = [
     ("access_codes.unmanaged.convert_to_managed", "access_code_id", "access_code_not_found"),
     ("access_codes.unmanaged.delete", "access_code_id", "access_code_not_found"),
 ]
+
+
+@pytest.fixture(scope="module")
+def site(server: Server) -> Site:
+    """One for all: what is refused changes nothing."""
+    return Site(server)
 
 
 @pytest.mark.parametrize(("call", "parameters", "fields"), BAD_INPUT)
@@ -112,3 +123,12 @@ def test_key_without_the_permission_is_told_which_one(sdk: Sdk, server: Server, 
     refused = sdk.refused("devices.list")
     assert (refused.name, refused.status) == (OTHER, 403)
     assert "read device.tenant" in refused.message
+
+
+def test_what_heliograph_does_not_have_is_a_route_that_is_not_there(sdk: Sdk) -> None:
+    refused = sdk.refused("thermostats.list")
+    if sdk.kind is PYTHON["python-2"]:
+        # It asks at the root, where only what the dialect has is the dialect's.
+        assert (refused.name, refused.message[:3]) == ("HTTPError", "404")
+    else:
+        assert (refused.name, refused.code, refused.status) == (OTHER, "route_not_found", 404)

@@ -79,6 +79,8 @@ def test_lost_connection_is_an_error_of_the_account_and_an_event(sdk: Sdk, site:
     account = sdk.call("connected_accounts.get", connected_account_id=as_id(site.account))
     (error,) = account["errors"]
     assert (error["error_code"], error["message"]) == ("account_disconnected", "The password was changed.")
+    (error,) = sdk.call("devices.get", device_id=as_id(site.lock))["errors"]
+    assert (error["error_code"], error["is_device_error"]) == ("account_disconnected", False)
     (event,) = sdk.call("events.list", since="2020-01-01T00:00:00Z", event_type="connected_account.disconnected")
     assert [error["error_code"] for error in event["connected_account_errors"]] == ["account_disconnected"]
 
@@ -89,3 +91,12 @@ def test_pages_hold_everything_once_and_in_order(sdk: Sdk, locks: list[str]) -> 
         assert sdk.pages("devices.list", limit=2) == sdk.call("devices.list")
         assert len(sdk.pages("connected_accounts.list", limit=1)) == 2
     assert ids(sdk.call("devices.list", limit=2)) == locks[:2]
+
+
+def test_cursor_fits_the_parameters_that_it_came_with(sdk: Sdk, site: Site, locks: list[str]) -> None:
+    raw = site.server.request("GET", "/seam/devices/list", key=site.key, query={"limit": 2})
+    cursor = raw.json["pagination"]["next_page_cursor"]
+    assert ids(sdk.call("devices.list", limit=2, page_cursor=cursor)) == locks[2:4]
+    assert sdk.refused("devices.list", limit=3, page_cursor=cursor).code == "mismatched_page_parameters"
+    assert sdk.refused("connected_accounts.list", limit=2, page_cursor=cursor).code == "mismatched_page_parameters"
+    assert sdk.refused("devices.list", page_cursor="nonsense").code == "invalid_input"

@@ -33,7 +33,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   let answer
   try {
     if (wish.endpoint) client = new SeamHttp({ apiKey: wish.api_key, endpoint: wish.endpoint })
-    answer = { value: wish.endpoint ? null : ((await step(client, wish)) ?? null), types: null }
+    answer = { value: wish.endpoint ? null : ((await step(client, wish)) ?? null), types: null, lacking: [] }
   } catch (error) {
     answer = { error: refused(error, wish.with ?? {}) }
   }
