@@ -130,6 +130,11 @@ def test_no_device_passes_an_empty_array(house: Premises) -> None:
     assert house.post(DEVICES, device_id=[], device_types=[]).json()["devices"] == []
 
 
+@pytest.mark.parametrize("wanted", [{"space_id": "s"}, {"include_if": ["x"]}, {"limit": 0}, {"limit": 10_001}])
+def test_filter_that_would_have_no_effect_is_refused(house: Premises, wanted: dict[str, Any]) -> None:
+    assert house.refused(DEVICES, **wanted) == (400, "invalid_input")
+
+
 def test_device_is_got_by_its_name_whatever_the_case(house: Premises) -> None:
     door, _ = house.lock(name="Front Door"), house.lock(name="Front Door 2")
     assert house.shown("/devices/get", "device", name="front door")["device_id"] == uuid(door)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import msgspec
-
 from heliograph.access_codes.model import CodeFilter
-from heliograph.dialects.seam.code_reading import CodeQuery, Search, codes_for, get_code
+from heliograph.dialects.seam.code_reading import CodeQuery, Limit, Search, codes_for, get_code
 from heliograph.dialects.seam.devices import Ids
 from heliograph.dialects.seam.pages import Paged, uid_page
-from heliograph.dialects.seam.parameters import Id, invalid_parameters, read_parameters
+from heliograph.dialects.seam.parameters import NOT_HERE, Id, invalid_parameters, read_parameters
 from heliograph.dialects.seam.routes import reading
 from heliograph.errors import Fault
 from heliograph.http.access_codes import READ
@@ -23,10 +19,12 @@ MOST_CODES = 55_000
 class CodesQuery(Paged, frozen=True, kw_only=True):
     """Which codes to list: those of a lock, those that are named, or those of the lock that are named."""
 
+    unavailable = NOT_HERE | {"access_grant_key"}
+
     device_id: Id | None = None
     access_code_ids: Ids | None = None
     search: Search | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1)] = MOST_CODES
+    limit: Limit = MOST_CODES
 
 
 async def list_codes(request: Request) -> Response:

@@ -22,6 +22,10 @@ from heliograph.http.access_codes import READ, READ_PIN
 from heliograph.http.messages import Request, Response
 from heliograph.tenancy.model import Scope
 
+LARGEST_LIMIT = 300_000
+"""Codes of one page, three times as many as a lock can report."""
+
+Limit = Annotated[int, msgspec.Meta(ge=1, le=LARGEST_LIMIT)]
 Search = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 
 

@@ -28,7 +28,7 @@ MOST_ITEMS = 500
 
 MetadataHas = Annotated[dict[str, str | bool | None], msgspec.Meta(max_length=50)]
 Search = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
-Limit = Annotated[int, msgspec.Meta(ge=1)]
+Limit = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 
 
 class AccountsQuery(Paged, frozen=True, kw_only=True):

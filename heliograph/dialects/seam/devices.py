@@ -15,7 +15,7 @@ from heliograph.dialects.seam.conditions import ErrorBody, WarningBody, device_e
 from heliograph.dialects.seam.connected_accounts import MOST_ITEMS, Limit, MetadataHas, Search, metadata_wanted
 from heliograph.dialects.seam.gathering import as_json, gather
 from heliograph.dialects.seam.pages import Paged, uid_after, uid_page
-from heliograph.dialects.seam.parameters import Id, Moment, Parameters, invalid_parameters, read_parameters
+from heliograph.dialects.seam.parameters import NOT_HERE, Id, Moment, Parameters, invalid_parameters, read_parameters
 from heliograph.dialects.seam.routes import reading
 from heliograph.dialects.seam.workspace import scope_of
 from heliograph.errors import Fault
@@ -38,6 +38,8 @@ Words = Annotated[tuple[str, ...], msgspec.Meta(max_length=MOST_IDS)]
 
 class DevicesQuery(Paged, frozen=True, kw_only=True):
     """Which devices to list: those that pass every filter; none passes an array that is empty."""
+
+    unavailable = NOT_HERE | {"exclude_if", "include_if"}
 
     device_ids: Ids | None = None
     connected_account_id: Id | None = None

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import msgspec
-
 from heliograph.access_codes.model import CodeFilter
-from heliograph.dialects.seam.code_reading import CodeQuery, Search, codes_for, get_code
+from heliograph.dialects.seam.code_reading import LARGEST_LIMIT, CodeQuery, Limit, Search, codes_for, get_code
 from heliograph.dialects.seam.pages import Paged
 from heliograph.dialects.seam.parameters import Id, read_parameters
 from heliograph.dialects.seam.routes import reading
 from heliograph.http.access_codes import READ
 from heliograph.http.messages import Request, Response
-
-MOST_CODES = 300_000
-"""Codes of a page, unless another number is asked for; Seam's own."""
 
 
 class UnmanagedCodesQuery(Paged, frozen=True, kw_only=True):
@@ -23,7 +16,7 @@ class UnmanagedCodesQuery(Paged, frozen=True, kw_only=True):
 
     device_id: Id
     search: Search | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1)] = MOST_CODES
+    limit: Limit = LARGEST_LIMIT
 
 
 async def list_unmanaged_codes(request: Request) -> Response:
