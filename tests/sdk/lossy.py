@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from tests.server import Server
 
+_POLL_SECONDS = 0.05
 _KEPT = ("authorization", "content-type")
 
 
@@ -23,8 +24,6 @@ class LossyWay:
         way = self
 
         class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
             def _pass(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
                 sent = {name: self.headers[name] for name in _KEPT if name in self.headers}
@@ -32,7 +31,6 @@ class LossyWay:
                     answer = client.request(self.command, self.path, body=body or None, headers=sent)
                 way.passed.append(f"{self.command} {self.path}")
                 if len(way.passed) == 1:
-                    self.close_connection = True
                     return
                 self.send_response(answer.status)
                 for name in ("content-type", "seam-request-id"):
@@ -47,7 +45,7 @@ class LossyWay:
                 """Say nothing."""
 
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._http.serve_forever)
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(_POLL_SECONDS,))
 
     @property
     def url(self) -> str:

@@ -51,5 +51,5 @@ def test_deletion_that_is_done_can_be_asked_for_again(sdk: Sdk, site: Site) -> N
         sdk.connect(f"{way.url}/seam", site.key)
         asked_again(sdk, way, "access_codes.delete", access_code_id=code)
         assert sdk.refused("access_codes.get", access_code_id=code).code == "access_code_not_found"
-    events = sdk.call("events.list", since="2020-01-01T00:00:00Z", access_code_id=code)
+        events = sdk.call("events.list", since="2020-01-01T00:00:00Z", access_code_id=code)
     assert [event["event_type"] for event in events].count("access_code.deleted") == 1
