@@ -9,12 +9,16 @@ from msgspec import UNSET, UnsetType
 
 from heliograph.access_codes.managed_events import ChangedProperty
 from heliograph.access_codes.model import AccessCode, CodeType
-from heliograph.errors import Invalid
+from heliograph.errors import Conflict, Invalid
 from heliograph.ids import Secret
 from heliograph.times import print_milliseconds
 
 OperationKind = Literal["convert_access_code", "set_access_code", "update_access_code", "remove_access_code"]
 """`set` brings a code to a lock that does not hold it, `update` changes one that it holds."""
+
+
+class DuplicatePin(Conflict):
+    """The lock holds another code with the same digits."""
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,15 @@ from heliograph.access_codes import managed_events, store
 from heliograph.access_codes.actions import footing_of, get, raise_version
 from heliograph.access_codes.applying import occurrences, remove_codes
 from heliograph.access_codes.causes import checks_before
-from heliograph.access_codes.changes import CodePatch, CodeWish, OperationKind, Request, read_request, target_of
+from heliograph.access_codes.changes import (
+    CodePatch,
+    CodeWish,
+    DuplicatePin,
+    OperationKind,
+    Request,
+    read_request,
+    target_of,
+)
 from heliograph.access_codes.completing import fail
 from heliograph.access_codes.model import AccessCode, Footing, Status
 from heliograph.access_codes.pins import Pins
@@ -70,7 +78,8 @@ def create(
 
     Raises:
         NotFound: when the organization has no such device.
-        Conflict: when the device is not enrolled, or the lock holds a code with these digits.
+        Conflict: when the device is not enrolled.
+        DuplicatePin: when the lock holds a code with these digits.
         Unprocessable: when the device belongs to no connected account.
     """
     footing = footing_of(tx, scope, device_uid, "/deviceUid")
@@ -101,8 +110,8 @@ def update(
 
     Raises:
         NotFound, PreconditionFailed: as for every change of a resource.
-        Conflict: when the code is not managed, something else is to be done about it first, or the lock holds
-            another code with the new digits.
+        Conflict: when the code is not managed, or something else is to be done about it first.
+        DuplicatePin: when the lock holds another code with the new digits.
         Invalid: when its time would end before it begins.
     """
     code = get(tx, scope, uid)
@@ -224,7 +233,7 @@ def _switched(allowed: bool) -> Fact:
 
 def _require_free_pin(tx: Transaction, scope: Scope, device_uid: bytes, pin_index: bytes) -> None:
     if store.codes_with_pin(tx, scope, device_uid, pin_index):
-        raise Conflict("The lock holds another access code with these digits.")
+        raise DuplicatePin("The lock holds another access code with these digits.")
 
 
 def _free_pin(tx: Transaction, scope: Scope, device_uid: bytes, pins: Pins) -> Secret:

@@ -449,7 +449,7 @@ def test_canary_pin_is_in_nothing_but_what_a_connector_takes(
     caplog.set_level(logging.DEBUG)
     api = Api(settings_for(StoreUrl(None, tmp_path)))
     api.start()
-    words = {"errorCode": f"x_{CANARY}", "message": f"Not {CANARY}, nor 1{CANARY}."}
+    words = {"errorCode": f"x_{CANARY}", "message": f"Not {CANARY}."}
     notes = [{"warningCode": "x", "message": f"Not {CANARY}."}]
     answers: list[Answer] = []
     try:
