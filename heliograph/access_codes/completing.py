@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import cast
 
+import msgspec
+
 from heliograph import publish
 from heliograph.access_codes import settling, store
 from heliograph.access_codes.actions import footing_on, raise_version
@@ -40,18 +42,17 @@ def complete(tx: Transaction, scope: Scope, uid: bytes, holder: bytes, completio
         NotFound: when the organization has no such operation.
         Conflict: when somebody else was given it, or it ended in another way.
     """
-    operation = operations.get(tx, scope, uid)
-    if is_repeat(operation, holder, completion):
+    operation, mark = operations.get(tx, scope, uid), pins.mark(completion.digest())
+    if is_repeat(operation, holder, mark):
         return operation
     at = report_time(completion.occurred_at, tx.now)
+    completion = _without_pins(completion, _pins_of(tx, scope, operation, pins))
     if completion.outcome == "succeeded":
-        return _succeed(tx, scope, operation, completion, at)
-    pin = _pin_of(tx, scope, operation, pins)
-    causes = [reported_cause(said.code, _without_pin(said, pin)) for said in completion.errors]
-    remarks = [Remark(warning_code=said.code, message=_without_pin(said, pin) or "") for said in completion.warnings]
+        return _succeed(tx, scope, operation, completion, mark, at)
+    causes = [reported_cause(said.code, said.message) for said in completion.errors]
+    remarks = [Remark(warning_code=said.code, message=said.message or "") for said in completion.warnings]
     return fail(
-        tx, scope, operation, causes_of_failure(causes), remarks, at=at, completion=completion.digest(),
-        in_doubt=False,
+        tx, scope, operation, causes_of_failure(causes), remarks, at=at, completion=mark, in_doubt=False
     )  # fmt: skip
 
 
@@ -89,7 +90,9 @@ def fail(
     )  # fmt: skip
 
 
-def _succeed(tx: Transaction, scope: Scope, operation: Operation, completion: Completion, at: int | None) -> Operation:
+def _succeed(
+    tx: Transaction, scope: Scope, operation: Operation, completion: Completion, mark: bytes, at: int | None
+) -> Operation:
     there = _surroundings(tx, scope, operation)
     if there is None:
         return _cancel(tx, scope, operation)
@@ -99,7 +102,7 @@ def _succeed(tx: Transaction, scope: Scope, operation: Operation, completion: Co
     kind = cast("OperationKind", operation.kind)
     settled = settling.succeeded(code, kind, request, external_id=completion.external_id, at=moment, now=tx.now)
     ended = operations.end(
-        tx, scope, operation, "succeeded", occurred_at=at, completion=completion.digest(),
+        tx, scope, operation, "succeeded", occurred_at=at, completion=mark,
         warnings=tuple(Condition(one.code, one.message or "", print_time(moment)) for one in completion.warnings),
         request=request.without_pin().to_keep(),
     )  # fmt: skip
@@ -142,7 +145,7 @@ def _surroundings(tx: Transaction, scope: Scope, operation: Operation) -> tuple[
 # -- PINs in a connector's words ------------------------------------------------------------------------------------
 
 
-def _pin_of(tx: Transaction, scope: Scope, operation: Operation, pins: Pins) -> tuple[str, ...]:
+def _pins_of(tx: Transaction, scope: Scope, operation: Operation, pins: Pins) -> tuple[str, ...]:
     """Return the digits that the operation is about: those the code has, and those it was to have."""
     code = store.find_code(tx, scope, operation.subject_uid)
     sealed = {read_request(operation.request).code.sealed_pin, None if code is None else code.sealed_pin}
@@ -150,9 +153,15 @@ def _pin_of(tx: Transaction, scope: Scope, operation: Operation, pins: Pins) -> 
     return tuple(pin.reveal() for pin in opened if pin is not None)
 
 
-def _without_pin(said: Said, pins: Sequence[str]) -> str | None:
-    """Return a connector's message without the digits that it may have put there: events must not tell them."""
-    message = said.message
-    for pin in pins if message else ():
-        message = re.sub(rf"(?<!\d){pin}(?!\d)", "*" * len(pin), message or "")
-    return message
+def _without_pins(completion: Completion, pins: Sequence[str]) -> Completion:
+    """Return what a connector said without the digits that it may have put there: nothing that is kept tells them."""
+
+    def hide(text: str) -> str:
+        for pin in pins:
+            text = re.sub(rf"(?<!\d){pin}(?!\d)", "*" * len(pin), text)
+        return text
+
+    def told(said: Sequence[Said]) -> tuple[Said, ...]:
+        return tuple(Said(hide(one.code), None if one.message is None else hide(one.message)) for one in said)
+
+    return msgspec.structs.replace(completion, errors=told(completion.errors), warnings=told(completion.warnings))
