@@ -23,7 +23,7 @@ CODES, OPERATIONS = "/v1/access-codes", "/v1/device-operations"
 LATER = "2026-03-09T11:00:00.000000Z"
 
 HEIR: dict[str, object] = {"operation_lease": 1}
-SILENCE: dict[str, object] = {"operation_deadline": 3}
+SILENCE: dict[str, object] = {"operation_deadline": 5}
 """Settings of the chapters in which connectors die."""
 
 
