@@ -12,6 +12,7 @@ from heliograph.access_codes.completing import expire
 from heliograph.access_codes.forgetting import FORGETTING
 from heliograph.access_codes.reporting import report_kind
 from heliograph.clock import MICROSECONDS, Clock
+from heliograph.dialects.seam.app import SEAM
 from heliograph.errors import CannotStart
 from heliograph.eventlog.follower import IndexFollower
 from heliograph.eventlog.store import lock_heads
@@ -101,7 +102,7 @@ class Platform:
     def edge(self) -> Edge:
         """Return the ASGI application; the platform outlives it."""
         parts = (self.settings, self.store, self.sealer, self.follower, self.upkeep, self.runner, self.jobs)
-        return Edge(ROUTES, lambda: Services(*parts, ROUTES.all))
+        return Edge(ROUTES, lambda: Services(*parts, ROUTES.all), [SEAM])
 
     def close(self) -> None:
         """Finish what was begun, answer everybody, release the database."""

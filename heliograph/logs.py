@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from structlog.typing import Processor
 
 _SECRETS = (
-    (re.compile(r"\b(hg_[\w-]{4})[\w-]{12,}"), r"\1..."),
+    (re.compile(r"\b((?:seam_)?hgd?_[\w-]{4})[\w-]{12,}"), r"\1..."),
     (re.compile(r"(://[^\s/:@]*:)[^\s/@]+@"), r"\1...@"),
     (re.compile(r"(\bpassword\s*=\s*)\S+", re.IGNORECASE), r"\1..."),
 )

@@ -102,7 +102,14 @@ def test_detail_for_developers_is_left_out() -> None:
 
 @pytest.mark.parametrize("log_format", ["json", "text"])
 @pytest.mark.parametrize(
-    ("secret", "hidden"), [(KEY, KEY[8:]), (URL, "geheim"), ("host=db password=geheim user=me", "geheim")]
+    ("secret", "hidden"),
+    [
+        (KEY, KEY[8:]),
+        ("seam_" + KEY, KEY[8:]),
+        ("hgd_" + KEY[3:], KEY[8:]),
+        (URL, "geheim"),
+        ("host=db password=geheim user=me", "geheim"),
+    ],
 )
 def test_secrets_are_cut_out_of_messages_and_tracebacks(log_format: str, secret: str, hidden: str) -> None:
     stream = logged(log_format)

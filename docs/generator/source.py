@@ -37,8 +37,12 @@ def used_names() -> frozenset[str]:
 
 
 def rules() -> list[Rule]:
-    """Return the rules that faults name, each with its messages, in the order of their names."""
-    return sorted({rule for _, tree in modules() for scope in _scopes(tree) for rule in _rules_in(scope)})
+    """Return the rules that faults name, each with its messages, in the order of their names.
+
+    Those of dialects are left out: what they answer has messages and no rules.
+    """
+    trees = [tree for path, tree in modules() if not path.startswith("dialects/")]
+    return sorted({rule for tree in trees for scope in _scopes(tree) for rule in _rules_in(scope)})
 
 
 def _scopes(tree: ast.Module) -> list[ast.AST]:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from heliograph.devices.model import Condition, CustomMetadata
+from heliograph.devices.model import Condition, CustomMetadata, mentions
 from heliograph.errors import Fault, Invalid
 from heliograph.ids import Secret
 from heliograph.strict_json import MOST_FAULTS
@@ -130,6 +130,11 @@ class AccessCode(msgspec.Struct, frozen=True, kw_only=True):
         return self.managed and self.status in ("setting", "removing")
 
     @property
+    def is_scheduled(self) -> bool:
+        """Whether the lock holds it, and lets it work only in its time."""
+        return self.type == "time_bound" and self.status == "set"
+
+    @property
     def is_missed(self) -> bool:
         """Whether it is managed and not known to be on the lock, so that it is news when the lock shows it."""
         return self.managed and self.status in ("unset", "unknown")
@@ -141,12 +146,27 @@ class AccessCode(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CodeFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which codes a list shows: those that pass every filter given; `name_prefix` as `fold_prefix` returns it."""
+    """Which codes a list shows: those that pass every filter given; `name_prefix` as `fold_prefix` returns it.
 
+    `search` is a part of a uid or of the name. PINs are found only whole, and only by who asks for that: a code whose
+    blind index is among `pin_indexes` passes the search too.
+    """
+
+    uids: tuple[bytes, ...] = ()
     device_uids: tuple[bytes, ...] = ()
     managed: bool | None = None
     statuses: tuple[Status, ...] = ()
     name_prefix: str | None = None
+    search: str | None = None
+    pin_indexes: tuple[bytes, ...] = ()
+
+    @property
+    def sieve(self) -> Callable[[AccessCode], bool] | None:
+        """Tells which codes pass the search, which the database does not answer; None when there is none."""
+        return self._passes if self.search else None
+
+    def _passes(self, code: AccessCode) -> bool:
+        return code.pin_index in self.pin_indexes or mentions(self.search or "", (code.uid,), (code.name,), {})
 
 
 class Lock(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from heliograph.errors import CannotStart, NotFound
 
 if TYPE_CHECKING:
     from heliograph.cli.output import Columns
+    from heliograph.tenancy.model import KeyFormat
 
 accounts = typer.Typer(name="account", help="Who may act.", no_args_is_help=True)
 keys = typer.Typer(name="key", help="The keys that accounts act with.", no_args_is_help=True)
@@ -106,23 +108,27 @@ def create_key(
     owner: Annotated[
         bool, typer.Option("--owner", help="Replace the first owner's lost key; nothing may have the database open.")
     ] = False,
+    seam: Annotated[
+        bool, typer.Option("--seam", help="Begin it with seam_, as clients made for Seam want it.")
+    ] = False,
     tenant: Tenant = None,
 ) -> None:
     """Make a key and print it, once.
 
     With --owner no key is needed: whoever may open the database may also make a key for its first owner.
     """
+    format: KeyFormat = "seam" if seam else "native"
     if owner:
-        _print_key(session, {"token": _replace_owner_key(session)})
+        _print_key(session, {"token": _replace_owner_key(session, format)})
         return
     if not name or not grant:
         raise typer.BadParameter("give a NAME and at least one --grant, or --owner")
     grants = [_wish(right, on) for right in grant]
-    body = {"name": name, "grants": grants, "accountUid": account, "expiresAt": expires}
+    body = {"name": name, "grants": grants, "accountUid": account, "expiresAt": expires, "format": format}
     _print_key(session, session.client.request("POST", "/v1/keys", {"tenantUid": tenant}, body).document)
 
 
-def _replace_owner_key(session: Session) -> str:
+def _replace_owner_key(session: Session, format: KeyFormat) -> str:
     from heliograph.storage.lockfile import Held
     from heliograph.tenancy.first_start import replace_owner_key
 
@@ -131,7 +137,7 @@ def _replace_owner_key(session: Session) -> str:
     except Held as held:
         raise CannotStart(f"{held} Stop it first.") from None
     try:
-        return platform.store.execute(replace_owner_key).reveal()
+        return platform.store.execute(partial(replace_owner_key, format=format)).reveal()
     finally:
         platform.close()
 

@@ -12,10 +12,24 @@ from heliograph.eventlog.model import LEAST_CRITICALITY, Envelope
 TimeField = Literal["recordedAt", "occurredAt"]
 
 
+class EntityFilter(msgspec.Struct, frozen=True):
+    """Demands that an event's target, or one of its related entities, has this type and one of these ids."""
+
+    type: str
+    ids: tuple[str, ...]
+
+    def accepts(self, envelope: Envelope) -> bool:
+        """Tell whether an event has such an entity."""
+        if envelope.target_entity_type == self.type and envelope.target_entity_id in self.ids:
+            return True
+        return any(entity.type == self.type and entity.id in self.ids for entity in envelope.related_entities)
+
+
 class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
     """A range of time and filters; every filter is a set of accepted values, empty meaning "any".
 
-    `since` is included, `until` excluded, both in microseconds UTC; `until` is None for "now and later".
+    `since` is included, `until` excluded, both in microseconds UTC; `until` is None for "now and later". `ids` are the
+    events' own, hyphenated. Each of `entities` must be met.
     """
 
     since: int
@@ -29,6 +43,8 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
     target_ids: tuple[str, ...] = ()
     related_ids: tuple[str, ...] = ()
     actor_uids: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    entities: tuple[EntityFilter, ...] = ()
     internal: bool | None = None
     subtree: bool = False
 
@@ -59,7 +75,9 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
             and _fits(self.target_types, envelope.target_entity_type)
             and _fits(self.target_ids, envelope.target_entity_id)
             and _fits(self.actor_uids, envelope.actor.uid)
+            and _fits(self.ids, envelope.id)
             and self._accepts_related(envelope)
+            and all(wanted.accepts(envelope) for wanted in self.entities)
         )
 
     def _accepts_related(self, envelope: Envelope) -> bool:

@@ -11,13 +11,16 @@ import msgspec
 
 from heliograph.eventlog import store
 from heliograph.eventlog.filters import EventQuery
-from heliograph.eventlog.model import grade_of, key_of
+from heliograph.eventlog.model import grade_of, id_key_of, key_of
 from heliograph.eventlog.store import FACETS, OCCURRED_AT
 from heliograph.storage.engine import Transaction
 from heliograph.tenancy.model import Scope
 
 SCAN_BUDGET = 4000
 """Index rows that one step may examine per part of its leading filter."""
+
+RARITY = 20
+"""A filter is rare when each of its parts has less than this part of the budget ahead."""
 
 TAIL_BUDGET = 40_000
 """Unindexed events that one step may examine."""
@@ -28,6 +31,7 @@ Part = tuple[int, int]
 Criterion = tuple[Part, ...]
 """Alternatives of which an event must have one."""
 
+_ENTITY_FACETS = (FACETS["target_id_key"], FACETS["related"])
 _NAME = {facet: name for name, facet in FACETS.items()}
 
 
@@ -64,6 +68,10 @@ class Found(msgspec.Struct, frozen=True):
 
 def criteria_of(query: EventQuery) -> tuple[Criterion, ...]:
     """Translate a query's filters into lists of the index."""
+    if query.ids:
+        # Nothing narrows a search as much as the events' own ids; the other filters compare what those lead to.
+        ids = {bytes.fromhex(text.replace("-", "")) for text in query.ids}
+        return (tuple((FACETS["id_key"], key) for key in sorted({id_key_of(uid) for uid in ids})),)
     grades = tuple((FACETS["grade"], grade_of(*pair)) for pair in query.grades())
     codes = tuple((FACETS["code"], code) for code in query.codes)
     texts = (
@@ -71,7 +79,8 @@ def criteria_of(query: EventQuery) -> tuple[Criterion, ...]:
         (query.target_types, (FACETS["target_type_key"],)),
         (query.target_ids, (FACETS["target_id_key"],)),
         (query.actor_uids, (FACETS["actor_key"],)),
-        (query.related_ids, (FACETS["target_id_key"], FACETS["related"])),
+        (query.related_ids, _ENTITY_FACETS),
+        *((wanted.ids, _ENTITY_FACETS) for wanted in query.entities),
     )
     keyed = (tuple((facet, key_of(value)) for value in values for facet in facets) for values, facets in texts)
     return tuple(criterion for criterion in (grades, codes, *keyed) if criterion)
@@ -178,19 +187,27 @@ def _choose_leading(
     """Choose the filter with the fewest events ahead, and the window in which it stays within the budget."""
     if len(criteria) == 1:
         return criteria[0], span
+    whole = span.high if ascending else span.low
+    # A filter that is rare at once spares looking at those with many values, each of which costs a look.
+    for criterion in sorted(criteria, key=len)[:-1]:
+        if _reach(tx, scope, criterion, span, ascending, SCAN_BUDGET // RARITY) == whole:
+            return criterion, span
     reached = [(criterion, _reach(tx, scope, criterion, span, ascending)) for criterion in criteria]
     leading, reach = (max if ascending else min)(reached, key=lambda pair: pair[1])
     return leading, Span(span.low, reach) if ascending else Span(reach, span.high)
 
 
-def _reach(tx: Transaction, scope: Scope, criterion: Criterion, span: Span, ascending: bool) -> int:
+def _reach(
+    tx: Transaction, scope: Scope, criterion: Criterion, span: Span, ascending: bool, budget: int | None = None
+) -> int:
     """Return how far the span can be examined before one part of the criterion uses up the budget."""
     reach = span.high if ascending else span.low
     for facet, value in criterion:
         row = tx.one(
             "select seq from event_facet where tenant_id = :tenant_id and facet = :facet and value = :value"
             f" and seq >= :low and seq < :high order by seq {_direction(ascending)} limit 1 offset :budget",
-            tenant_id=scope.tenant_id, facet=facet, value=value, low=span.low, high=span.high, budget=SCAN_BUDGET,
+            tenant_id=scope.tenant_id, facet=facet, value=value, low=span.low, high=span.high,
+            budget=SCAN_BUDGET if budget is None else budget,
         )  # fmt: skip
         if row:
             reach = min(reach, row[0]) if ascending else max(reach, row[0] + 1)

@@ -16,7 +16,7 @@ from heliograph.ids import Uid, as_hex, parse_uid
 from heliograph.storage.engine import Transaction
 from heliograph.tenancy import actions
 from heliograph.tenancy.actions import GrantWish, Held
-from heliograph.tenancy.model import Account, Caller, Grant, Holder, Key, Scope
+from heliograph.tenancy.model import Account, Caller, Grant, Holder, Key, KeyFormat, Scope
 from heliograph.times import parse_time, print_optional_time, print_time
 
 _encode = msgspec.json.Encoder().encode
@@ -38,12 +38,17 @@ class AccountPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NewKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """A key to make. Without `accountUid` it acts for the account that makes it; without `expiresAt` it stays."""
+    """A key to make. Without `accountUid` it acts for the account that makes it; without `expiresAt` it stays.
+
+    `format` tells how the token begins: clients made for Seam take only what looks like a key of Seam's. A key works on
+    the whole API whatever its format.
+    """
 
     name: Name
     grants: Annotated[list[GrantWish], msgspec.Meta(min_length=1, max_length=100)]
     account_uid: str | None = None
     expires_at: str | None = None
+    format: KeyFormat = "native"
 
 
 class GrantBody(msgspec.Struct, frozen=True, rename="camel"):
@@ -212,7 +217,9 @@ async def create_key(request: Request) -> Response:
     account_uid = None if new.account_uid is None else parse_uid(new.account_uid, "/accountUid")
 
     def act(tx: Transaction) -> tuple[bytes, bytes]:
-        held, token = actions.create_key(tx, request.caller, scope, new.name, account_uid, new.grants, expires_at)
+        held, token = actions.create_key(
+            tx, request.caller, scope, new.name, account_uid, new.grants, expires_at, new.format
+        )
         fields = msgspec.structs.asdict(key_body(held))
         return _encode(NewKeyBody(**fields, token=token.reveal())), _encode(NewKeyBody(**fields, token=None))
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from heliograph.errors import NotFound, Refusal, TooLarge, TooMany, Unauthenticated, Unavailable, UnsupportedMediaType
 from heliograph.http.callers import KnownCaller
-from heliograph.http.messages import Receive, Request, Response
+from heliograph.http.messages import Headers, Receive, Request, Response
 from heliograph.http.problems import CONTENT_TYPE, INTERNAL, METHOD_NOT_ALLOWED, ProblemBody, body_of, describe
 from heliograph.http.routes import Route, Routes
 from heliograph.http.services import Services
@@ -31,11 +32,35 @@ class NoQuery(msgspec.Struct, frozen=True):
     """The query of routes that have none: every parameter is refused by name."""
 
 
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """A part of the paths with routes of its own, and its own words for what goes wrong there.
+
+    It owns every path below `prefix`, whether a route has it or not, and every path that begins with one of `heads`:
+    some clients know of an address nothing but the host. `refuse` renders a refusal and `fail` a failure of the
+    platform; `headers` stand on every answer beside the platform's own. All three are given the request id.
+    """
+
+    prefix: str
+    heads: frozenset[str]
+    routes: Routes
+    refuse: Callable[[Refusal, str], Response]
+    fail: Callable[[str], Response]
+    headers: Callable[[str], Headers]
+
+    def path_of(self, path: str) -> str | None:
+        """Return the path as the routes have it, or None when it is not answered in this dialect."""
+        if path.startswith(self.prefix) and path[len(self.prefix) :][:1] in ("", "/"):
+            return path
+        return self.prefix + path if path[1:].partition("/")[0] in self.heads else None
+
+
 class Edge:
     """The ASGI application: request id, limits, authentication, errors and metrics for every route."""
 
-    def __init__(self, routes: Routes, open_services: Callable[[], Services]) -> None:
-        self._routes = routes
+    def __init__(self, routes: Routes, open_services: Callable[[], Services], dialects: Sequence[Dialect] = ()) -> None:
+        self._native = Dialect("", frozenset(), routes, problem_response, _failure, _no_headers)
+        self._dialects = tuple(dialects)
         self._open_services = open_services
         self.services: Services
 
@@ -64,7 +89,10 @@ class Edge:
         `caller` is who asks when this process itself vouches for them; without one the request needs a key.
         """
         began = time.perf_counter()
-        route, parameters, refusal = self._routes.find(scope["method"], scope["path"])
+        dialect, path = self._dialect_of(scope["path"])
+        if path != scope["path"]:
+            scope = {**scope, "path": path}
+        route, parameters, refusal = dialect.routes.find(scope["method"], path)
         try:
             if refusal is not None:
                 response = refusal(request_id)
@@ -73,16 +101,23 @@ class Edge:
                 request = Request(scope, request_id, self.services, parameters)
                 response = await self._serve(route, request, receive, caller)
         except Refusal as error:
-            response = problem_response(error, request_id)
+            response = dialect.refuse(error, request_id)
         except Exception as error:
             log.exception("request %s failed", request_id)
             self.services.tell_of(error, request_id)
-            detail = "The platform failed to answer; its log has the reason under this request id."
-            response = _problem(describe(INTERNAL, detail, request_id))
+            response = dialect.fail(request_id)
+        response.headers += dialect.headers(request_id)
         self.services.metrics.count(
             scope["method"], route.path if route else "", response.status, time.perf_counter() - began
         )
         return response
+
+    def _dialect_of(self, path: str) -> tuple[Dialect, str]:
+        for dialect in self._dialects:
+            own = dialect.path_of(path)
+            if own is not None:
+                return dialect, own
+        return self._native, path
 
     async def _serve(self, route: Route, request: Request, receive: Receive, caller: Caller | None) -> Response:
         # Who is asking comes first: nobody without a key makes the server read a large body.
@@ -173,14 +208,29 @@ async def _read_body(receive: Receive, request: Request, limit: int) -> bytes:
 def problem_response(refusal: Refusal, request_id: str) -> Response:
     """Turn a refusal into its problem document."""
     response = _problem(body_of(refusal, request_id))
-    if isinstance(refusal, TooMany | Unavailable):
-        response.headers.append((b"retry-after", str(refusal.retry_after).encode()))
-    elif isinstance(refusal, Unauthenticated):
-        response.headers.append((b"www-authenticate", b"Bearer"))
-    elif any(fault.rule == _ENCODING_RULE for fault in refusal.faults):
-        # What would be taken: RFC 9110 section 12.5.3.
-        response.headers.append((b"accept-encoding", b"identity"))
+    response.headers += refusal_headers(refusal)
     return response
+
+
+def refusal_headers(refusal: Refusal) -> Headers:
+    """Return the headers by which HTTP itself tells of a refusal, in every dialect."""
+    if isinstance(refusal, TooMany | Unavailable):
+        return [(b"retry-after", str(refusal.retry_after).encode())]
+    if isinstance(refusal, Unauthenticated):
+        return [(b"www-authenticate", b"Bearer")]
+    if any(fault.rule == _ENCODING_RULE for fault in refusal.faults):
+        # What would be taken: RFC 9110 section 12.5.3.
+        return [(b"accept-encoding", b"identity")]
+    return []
+
+
+def _failure(request_id: str) -> Response:
+    detail = "The platform failed to answer; its log has the reason under this request id."
+    return _problem(describe(INTERNAL, detail, request_id))
+
+
+def _no_headers(request_id: str) -> Headers:
+    return []
 
 
 def _problem(body: ProblemBody) -> Response:

@@ -119,8 +119,8 @@ def _range(given: EventsQuery, now: int) -> tuple[int, int | None]:
     if given.from_ is None and given.to is None:
         fault = "At least one of 'from' and 'to' is needed."
         raise Invalid(fault, (Fault("query/from", "required", fault), Fault("query/to", "required", fault)))
-    since = None if given.from_ is None else _time(given.from_, "query/from")
-    until = None if given.to is None else _time(given.to, "query/to")
+    since = None if given.from_ is None else read_time(given.from_, "query/from")
+    until = None if given.to is None else read_time(given.to, "query/to")
     if since is None:
         # One date alone begins the range, whichever parameter carried it (rule R4).
         assert until is not None
@@ -133,7 +133,12 @@ def _range(given: EventsQuery, now: int) -> tuple[int, int | None]:
     return since, until
 
 
-def _time(text: str, pointer: str) -> int:
+def read_time(text: str, pointer: str) -> int:
+    """Read an RFC 3339 time as microseconds UTC, also one from a query whose "+" was not escaped.
+
+    Raises:
+        Invalid: as `parse_time`.
+    """
     # An unescaped "+" of an offset arrives as a blank; no RFC 3339 time has one at that place.
     if len(text) > 6 and text[-6] == " ":
         text = f"{text[:-6]}+{text[-5:]}"

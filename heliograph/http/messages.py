@@ -155,7 +155,7 @@ def read_query(query_string: bytes, model: type[S]) -> S:
     """
     kinds = {field.encode_name: field.type for field in msgspec.structs.fields(model)}
     given: dict[str, list[str]] = {}
-    for name, text in _pairs(query_string):
+    for name, text in query_pairs(query_string):
         given.setdefault(name, []).append(text)
     values: dict[str, Any] = {}
     faults: list[Fault] = []
@@ -180,7 +180,12 @@ def read_query(query_string: bytes, model: type[S]) -> S:
     return msgspec.convert(values, model)
 
 
-def _pairs(query_string: bytes) -> list[tuple[str, str]]:
+def query_pairs(query_string: bytes) -> list[tuple[str, str]]:
+    """Split a query string into its names and values, in their order.
+
+    Raises:
+        Invalid: when it is not percent-encoded UTF-8, or has too many parts.
+    """
     try:
         if _BROKEN_ESCAPE.search(query_string):
             raise ValueError(query_string)

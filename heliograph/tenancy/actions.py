@@ -14,12 +14,12 @@ from heliograph.ids import Secret, Uid, as_hex, new_token, new_uid, parse_uid
 from heliograph.storage.engine import Transaction
 from heliograph.tenancy import events, store
 from heliograph.tenancy.access import hash_token, renewed, require, require_held, scope_of_new, scope_on, visible_roots
-from heliograph.tenancy.model import Account, Caller, Grant, Holder, Key, Kind, Scope, Tenant
+from heliograph.tenancy.model import KEY_PREFIXES, Account, Caller, Grant, Holder, Key, KeyFormat, Kind, Scope, Tenant
 from heliograph.times import print_time
 
-KEY_PREFIX = "hg_"
 LARGEST_KEY_COUNT = 10_000
-_HINT_LENGTH = len(KEY_PREFIX) + 4
+_HINTED = 4
+"""Characters of a token, behind its prefix, that its hint shows."""
 
 
 class GrantWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -205,7 +205,7 @@ def revoke_account(tx: Transaction, scope: Scope, uid: Uid) -> None:
 
 def create_key(
     tx: Transaction, caller: Caller, scope: Scope, name: str,
-    account_uid: Uid | None, wishes: Sequence[GrantWish], expires_at: int | None,
+    account_uid: Uid | None, wishes: Sequence[GrantWish], expires_at: int | None, format: KeyFormat = "native",
 ) -> tuple[Held, Secret]:  # fmt: skip
     """Make a key at home in the scope's tenant; its token is returned here and never again.
 
@@ -221,7 +221,8 @@ def create_key(
     if not store.has_room_for_key(tx, scope, LARGEST_KEY_COUNT):
         raise Conflict(f"A tenant has at most {LARGEST_KEY_COUNT} keys.")
     grants = _granted(tx, renewed(tx, caller), scope, wishes)
-    key, token = issue_key(tx, scope, _account_for_key(tx, caller, scope, account_uid), name, grants, expires_at)
+    account = _account_for_key(tx, caller, scope, account_uid)
+    key, token = issue_key(tx, scope, account, name, grants, expires_at, format)
     return Held(key, store.grants_of(tx, "key", key.id)), token
 
 
@@ -240,13 +241,14 @@ def _account_for_key(tx: Transaction, caller: Caller, scope: Scope, uid: Uid | N
 
 def issue_key(
     tx: Transaction, scope: Scope, account: Account, name: str,
-    grants: Sequence[tuple[Scope, str]], expires_at: int | None,
+    grants: Sequence[tuple[Scope, str]], expires_at: int | None, format: KeyFormat = "native",
 ) -> tuple[Key, Secret]:  # fmt: skip
     """Add a key with rights that were checked before."""
-    token = new_token(KEY_PREFIX)
+    prefix = KEY_PREFIXES[format]
+    token = new_token(prefix)
     key = Key(
         id=store.next_number(tx, "key"), uid=new_uid(), tenant_id=scope.tenant_id, account_id=account.id,
-        account_uid=account.uid, name=name, hint=token.reveal()[:_HINT_LENGTH], created_at=tx.now,
+        account_uid=account.uid, name=name, hint=token.reveal()[: len(prefix) + _HINTED], created_at=tx.now,
         expires_at=expires_at, revoked_at=None,
     )  # fmt: skip
     store.insert_key(tx, scope, key, hash_token(token.reveal()))

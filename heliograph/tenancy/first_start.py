@@ -9,7 +9,7 @@ from heliograph.storage.engine import Transaction
 from heliograph.tenancy import store
 from heliograph.tenancy.access import SYSTEM, scope_of_new
 from heliograph.tenancy.actions import add_account, issue_key, plant_tenant
-from heliograph.tenancy.model import ROLES, Account, Caller, Grant, Kind, Scope, Tenant
+from heliograph.tenancy.model import ROLES, Account, Caller, Grant, KeyFormat, Kind, Scope, Tenant
 
 
 def bootstrap(tx: Transaction) -> tuple[Tenant, Secret]:
@@ -21,7 +21,7 @@ def bootstrap(tx: Transaction) -> tuple[Tenant, Secret]:
     return organization, token
 
 
-def replace_owner_key(tx: Transaction) -> Secret:
+def replace_owner_key(tx: Transaction, format: KeyFormat = "native") -> Secret:
     """Make another key for the first owner, for an operator who lost it and holds the data folder.
 
     Raises:
@@ -33,7 +33,7 @@ def replace_owner_key(tx: Transaction) -> Secret:
     tenant, account = found
     scope = scope_of_new(tenant, SYSTEM)
     grants = [(scope_of_tenant, grant.name) for scope_of_tenant, grant in _scopes_of(tx, account)]
-    return issue_key(tx, scope, account, "owner key made on the server", grants, None)[1]
+    return issue_key(tx, scope, account, "owner key made on the server", grants, None, format)[1]
 
 
 def local_operator(tx: Transaction) -> Caller:

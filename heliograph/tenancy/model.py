@@ -19,6 +19,12 @@ class Kind(StrEnum):
     ORGANIZATION = "organization"
 
 
+KeyFormat = Literal["native", "seam"]
+"""How a key's token begins; it works on every API all the same."""
+
+KEY_PREFIXES: dict[KeyFormat, str] = {"native": "hg_", "seam": "seam_hg_"}
+"""Seam's own clients take no key that does not begin with `seam_`."""
+
 _ACTIONS = {
     "event": "read create",
     "event_type": "read create update delete",

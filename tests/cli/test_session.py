@@ -226,6 +226,7 @@ def test_lost_owner_key_is_replaced(either_cli: Cli) -> None:
     key = either_cli.json("key", "create", "--owner")["token"]
     assert either_cli.lines("key", "list", "--key", key)
     assert either_cli.ok("key", "create", "--owner").startswith("key: hg_")
+    assert either_cli.ok("key", "create", "--owner", "--seam").startswith("key: seam_hg_")
 
 
 def test_folder_that_another_command_has_open_is_waited_for(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

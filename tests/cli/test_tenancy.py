@@ -119,6 +119,12 @@ def test_key_needs_a_name_and_a_grant(cli: Cli) -> None:
     assert cli.run("key", "create", "no rights").exit_code == 2
 
 
+def test_key_for_clients_made_for_seam_begins_as_they_want_it(cli: Cli) -> None:
+    made = cli.json("key", "create", "sdk", "--grant", "viewer", "--seam")
+    assert made["token"].startswith("seam_hg_")
+    assert made["hint"] == made["token"][: len("seam_hg_") + 4]
+
+
 def test_people_get_tables_and_the_token_on_a_line_of_its_own(cli: Cli) -> None:
     heading, *rows = cli.ok("tenant", "list").splitlines()
     assert heading.split() == ["uid", "kind", "name", "shortName", "parentUid"]

@@ -11,7 +11,7 @@ from heliograph.access_codes.events import UNMANAGED_CREATED
 from heliograph.eventlog import store
 from heliograph.eventlog.cursors import read_cursor, write_cursor
 from heliograph.eventlog.events import CLOCK_BEHIND
-from heliograph.eventlog.filters import EventQuery
+from heliograph.eventlog.filters import EntityFilter, EventQuery
 from heliograph.eventlog.model import Actor, EventDraft, Receipt, RelatedEntity
 from heliograph.eventlog.paging import get_event, list_page
 from heliograph.ids import Uid, new_uid
@@ -21,6 +21,7 @@ from tests.conformance.plain_scan import Place, Told, fits, scan
 from tests.conformance.stores import START_OF_TIME, open_log, over
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from random import Random
 
     from heliograph.eventlog.paging import Page
@@ -42,6 +43,13 @@ FILTERS: dict[str, tuple[Any, ...]] = {
     "target_types": ("Door", RECIPE_STATUS_UPDATED.target, "never"),
     "target_ids": (*IDS, "never"),
     "related_ids": (*IDS, "never"),
+    "entities": (
+        EntityFilter("Device", ("a", "b")),
+        EntityFilter(RECIPE_STATUS_UPDATED.target, ("a", "c", "never")),
+        EntityFilter("Device", ("c", "a")),
+        EntityFilter("Device", ("never",)),
+    ),
+    "ids": ("0197b3a4-10c2-7d3e-8f40-5162738495a6", "0197b3a4-10c2-7d3e-8f40-5162738495a7"),
     "actor_uids": (*ACTORS, "never"),
 }
 
@@ -205,7 +213,10 @@ class Logs:
     def _values_of(self, name: str) -> tuple[Any, ...]:
         if name == "criticalities" and self.random.random() < 0.3:
             return (1, 2)
-        return tuple(sorted(self.random.sample(FILTERS[name], self.random.randint(1, 3))))
+        known: Sequence[Any] = FILTERS[name]
+        if name == "ids":
+            known = [*known, *(event.id for told in self._told for event in told[:20])]
+        return tuple(sorted(self.random.sample(known, min(len(known), self.random.randint(1, 3))), key=str))
 
     def _range(self, events: list[Told], by_occurred: bool) -> tuple[int, int | None]:
         """Choose bounds on, just before and just behind times that there are, or far from all."""

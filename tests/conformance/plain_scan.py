@@ -33,6 +33,11 @@ class Told:
     occurred_at: int | None
 
     @property
+    def entities(self) -> set[tuple[str | None, str | None]]:
+        """Type and id of all that it concerns; what is related is a device."""
+        return {(self.target_type, self.target_id), *(("Device", id) for id in self.related)}
+
+    @property
     def place(self) -> Place:
         return (self.tenant_id, self.seq)
 
@@ -48,6 +53,8 @@ def fits(query: EventQuery, event: Told) -> bool:
         and (not query.target_ids or event.target_id in query.target_ids)
         and (not query.actor_uids or event.actor_uid in query.actor_uids)
         and (not query.related_ids or not {event.target_id, *event.related}.isdisjoint(query.related_ids))
+        and (not query.ids or event.id in query.ids)
+        and all(any((wanted.type, id) in event.entities for id in wanted.ids) for wanted in query.entities)
     )
 
 

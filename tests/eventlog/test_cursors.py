@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from heliograph.errors import Invalid
 from heliograph.eventlog.cursors import Cursor, read_cursor, write_cursor
-from heliograph.eventlog.filters import EventQuery
+from heliograph.eventlog.filters import EntityFilter, EventQuery
 from heliograph.storage.sealing import Sealer
 
 SEALER = Sealer(bytes(32))
@@ -113,6 +113,8 @@ CHANGES: dict[str, Any] = {
     "target_ids": ("x",),
     "related_ids": ("x",),
     "actor_uids": ("x",),
+    "ids": ("x",),
+    "entities": (EntityFilter("Door", ("x",)),),
     "internal": False,
     "subtree": True,
 }

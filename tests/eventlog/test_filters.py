@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from heliograph.eventlog.filters import EventQuery
+from heliograph.eventlog.filters import EntityFilter, EventQuery
 from heliograph.eventlog.model import Actor, Envelope, RelatedEntity
 
 FIELDS: dict[str, Any] = {
@@ -14,7 +14,7 @@ FIELDS: dict[str, Any] = {
     "commitment": "",
     "criticality": 2,
     "event_code": 10_000,
-    "id": "",
+    "id": "0197b3a4-10c2-7d3e-8f40-5162738495a6",
     "internal": False,
     "payload_length": 0,
     "related_entities": (RelatedEntity("r1", "Device"), RelatedEntity("r2", "Device")),
@@ -43,6 +43,8 @@ MATCHING: dict[str, Any] = {
     "target_ids": ("s", "t"),
     "related_ids": ("r2", "x"),
     "actor_uids": ("1" * 32,),
+    "ids": ("0197b3a4-10c2-7d3e-8f40-5162738495a5", "0197b3a4-10c2-7d3e-8f40-5162738495a6"),
+    "entities": (EntityFilter("Device", ("r2", "x")), EntityFilter("Door", ("t",))),
     "internal": False,
 }
 OTHER: dict[str, Any] = {
@@ -53,6 +55,8 @@ OTHER: dict[str, Any] = {
     "target_ids": ("r1", "T"),
     "related_ids": ("r", "1" * 32),
     "actor_uids": ("2" * 32,),
+    "ids": ("0197b3a4-10c2-7d3e-8f40-5162738495a7",),
+    "entities": (EntityFilter("Device", ("r1",)), EntityFilter("Device", ("x",))),
     "internal": True,
 }
 
@@ -74,7 +78,7 @@ def test_all_filters_must_accept(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["codes", "types", "target_types", "target_ids", "related_ids", "actor_uids"]
+    "name", ["codes", "types", "target_types", "target_ids", "related_ids", "actor_uids", "entities"]
 )  # fmt: skip
 def test_event_without_the_field_passes_no_filter_on_it(name: str) -> None:
     assert _query().accepts(BARE)
@@ -84,6 +88,12 @@ def test_event_without_the_field_passes_no_filter_on_it(name: str) -> None:
 def test_related_entities_include_the_target() -> None:
     assert _query(related_ids=("t",)).accepts(ENVELOPE)
     assert not _query(target_ids=("r1",)).accepts(ENVELOPE)
+
+
+def test_entity_is_of_the_type_that_is_asked_for() -> None:
+    assert _query(entities=(EntityFilter("Device", ("r1",)),)).accepts(ENVELOPE)
+    assert not _query(entities=(EntityFilter("Door", ("r1",)),)).accepts(ENVELOPE)
+    assert not _query(entities=(EntityFilter("Device", ("t",)),)).accepts(ENVELOPE)
 
 
 # -- criticality and the internal flag share one list of the index --------------------------------------------------

@@ -1,0 +1,1 @@
+"""Heliograph as the clients of other platforms know theirs: they parse and render, and decide nothing."""
