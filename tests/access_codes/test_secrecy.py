@@ -202,6 +202,27 @@ def shown_pins(house: House, managed: str) -> None:
     assert house.ask("GET", f"{CODES}/{managed}").json["hasPin"]
 
 
+def seam_dialect(house: House, managed: str) -> None:
+    """Ask as Seam's clients do: with the right to read PINs, then without, then wrongly."""
+    grants = [{"grant": "integrator", "tenantUid": house.tenant}]
+    blind = house.ask("POST", "/v1/keys", {"name": "blind", "grants": grants}).json["token"]
+    here, seam = {"device_id": house.lock}, "/seam/access_codes"
+    assert house.ask("POST", f"{seam}/get", {"access_code_id": managed}, shows=MANAGED).status == 200
+    assert house.ask("GET", f"{seam}/get", query=here | {"code": MANAGED}, shows=MANAGED).status == 200
+    assert house.ask("GET", f"{seam}/get", query=here | {"code": MANAGED}, key=blind).status == 403
+    made = house.ask("POST", f"{seam}/create", here | {"code": f"2{MANAGED}"}, shows=MANAGED)
+    assert made.status == 200, made
+    assert house.ask("POST", f"{seam}/get", {"access_code_id": managed}, key=blind).status == 200
+    for path in ("access_codes/list", "access_codes/unmanaged/list", "devices/list", "connected_accounts/list"):
+        given = here if "codes" in path else {}
+        assert house.ask("POST", f"/seam/{path}", given, key=blind).status == 200, path
+    assert house.ask("POST", "/seam/events/list", {"since": BEGINNING, "limit": 500}).status == 200
+    for path in ("create", "update", "get"):
+        for bad in (here | {"code": f"{FOUND}x"}, here | {"code": [FOUND]}, {"code": FOUND, "nonsense": FOUND}):
+            assert 400 <= house.ask("POST", f"{seam}/{path}", bad, key=blind).status < 500
+            assert 400 <= house.ask("POST", f"{seam}/{path}", bad).status < 500
+
+
 def readings(house: House) -> None:
     """Read all that the platform tells about itself."""
     tenants = [one["uid"] for one in house.ask("GET", "/v1/tenants").json["data"]]
@@ -295,6 +316,7 @@ def test_pins_are_in_nothing_that_was_written_or_said(house: House) -> None:
     managed = managed_codes(house)
     conversions(house)
     shown_pins(house, managed)
+    seam_dialect(house, managed)
     readings(house)
     assert_index_is_blind(house)
     assert_nothing_is_stored(house)
