@@ -42,18 +42,18 @@ def complete(tx: Transaction, scope: Scope, uid: bytes, holder: bytes, completio
         Conflict: when somebody else was given it, it ended in another way, or another managed code of the lock has
             the id that this one is said to have.
     """
-    operation = operations.get(tx, scope, uid)
-    if is_repeat(operation, holder, completion):
+    operation, mark = operations.get(tx, scope, uid), pins.mark(completion.digest())
+    if is_repeat(operation, holder, mark):
         return operation
-    at, digest = report_time(completion.occurred_at, tx.now), completion.digest()
+    at = report_time(completion.occurred_at, tx.now)
     digits = _pins_of(tx, scope, operation, pins)
     warnings = [_without_pin(said, digits) for said in completion.warnings]
     remarks = [Remark(warning_code=said.code, message=said.message or "") for said in warnings]
     if completion.outcome == "succeeded":
-        return _succeed(tx, scope, operation, completion.external_id, remarks, at=at, completion=digest)
+        return _succeed(tx, scope, operation, completion.external_id, remarks, at=at, completion=mark)
     errors = [_without_pin(said, digits) for said in completion.errors]
     causes = [reported_cause(said.code, said.message) for said in errors]
-    return fail(tx, scope, operation, causes_of_failure(causes), remarks, at=at, completion=digest)
+    return fail(tx, scope, operation, causes_of_failure(causes), remarks, at=at, completion=mark)
 
 
 def expire(tx: Transaction, scope: Scope) -> bool:
