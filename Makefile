@@ -4,6 +4,10 @@ HOST ?= 127.0.0.1
 PORT ?= 8080
 DATA ?= data
 PYTEST_ARGS ?=
+PLAYERS ?= 40
+LOCKS ?= 10
+RATE ?= 5
+SEED ?= 1
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,7 +26,7 @@ SDKS += $(NODE)/node_modules/.package-lock.json
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench docs lock
+.PHONY: help setup run demo test check bench docs lock
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +36,10 @@ setup: $(VENV)/.test $(SDKS) ## make .venv with all that running, testing and ch
 run: $(VENV)/.runtime ## serve on 127.0.0.1:8080 from ./data (HOST=, PORT= and DATA= change that)
 	@mkdir -p -m 700 '$(DATA)'
 	@exec $(BIN)/heliograph serve --data '$(DATA)' --host '$(HOST)' --port '$(PORT)'
+
+demo: $(VENV)/.runtime ## serve on 127.0.0.1:8080 from nowhere, with a simulated fleet (PLAYERS=, LOCKS=, RATE=, SEED=)
+	@HELIOGRAPH_OPERATION_DEADLINE=60 ./demo.sh $(BIN) '$(HOST)' '$(PORT)' \
+		--players '$(PLAYERS)' --locks '$(LOCKS)' --rate '$(RATE)' --seed '$(SEED)'
 
 test: $(VENV)/.test $(SDKS) ## run all tests, on SQLite and on a PostgreSQL of their own (PYTEST_ARGS= adds options)
 	$(BIN)/python -m pytest -n logical $(PYTEST_ARGS)

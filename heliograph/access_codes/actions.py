@@ -118,8 +118,8 @@ def find_by_pin(tx: Transaction, scope: Scope, device_uid: bytes, pin_index: byt
 # -- reports --------------------------------------------------------------------------------------------------------
 
 
-def footing_of(tx: Transaction, scope: Scope, device_uid: bytes) -> Footing:
-    """Return the lock and its account as they are now.
+def footing_of(tx: Transaction, scope: Scope, device_uid: bytes, pointer: str = "path/uid") -> Footing:
+    """Return the lock and its account as they are now; `pointer` is where the request names the lock.
 
     Raises:
         NotFound: when the organization has no such device.
@@ -128,12 +128,12 @@ def footing_of(tx: Transaction, scope: Scope, device_uid: bytes) -> Footing:
     """
     device = devices.get(tx, scope, device_uid)
     if device.state != "enrolled":
-        raise Conflict("Only an enrolled device can report access codes.")
+        raise Conflict("Only the access codes of an enrolled device are known and changed.")
     uid = device.settings.connected_account_uid
     account = None if uid is None else connected_accounts.find(tx, scope, uid)
     if account is None:
         words = "The device belongs to no connected account; give it one first."
-        raise Unprocessable.at("path/uid", "connected-account-required", words)
+        raise Unprocessable.at(pointer, "connected-account-required", words)
     return footing_on(device, account.uid, account.custom_metadata)
 
 

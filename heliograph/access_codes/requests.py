@@ -82,7 +82,7 @@ def create(
         DuplicatePin: when the lock holds a code with these digits.
         Unprocessable: when the device belongs to no connected account.
     """
-    footing = footing_of(tx, scope, device_uid)
+    footing = footing_of(tx, scope, device_uid, "/deviceUid")
     uid = new_uid()
     pin = wish.pin or _free_pin(tx, scope, device_uid, pins)
     pin_index = pins.index(device_uid, pin.reveal())
@@ -122,10 +122,11 @@ def update(
     if patch.external_modification_allowed is not UNSET:
         allowed = patch.external_modification_allowed
     kind: OperationKind = "set_access_code" if code.status == "unset" else "update_access_code"
-    request = Request(code=target, external_modification_allowed=allowed)
+    request = Request(code=target, external_modification_allowed=allowed, unsure=code.status == "unknown")
     pending = operations.pending_about(tx, scope, [uid]).get(uid)
     if pending is not None:
-        return code, _same(pending, pending.kind, request)
+        # By now a code that is being set is known as one that the lock holds.
+        return code, _same(pending, "set_access_code" if pending.kind == "set_access_code" else kind, request)
     require_version(version, code.version)
     footing = footing_of(tx, scope, code.device_uid)
     needs_lock = target != target_of(code) or code.is_missed
@@ -148,7 +149,7 @@ def remove(tx: Transaction, scope: Scope, uid: bytes, version: int | None, patie
         Conflict: when the lock lets nobody remove the code, or something else is to be done about it first.
     """
     code = get(tx, scope, uid)
-    request = Request(code=target_of(code))
+    request = Request(code=target_of(code), unsure=code.status == "unknown")
     pending = _pending(tx, scope, code, "remove_access_code", request)
     if pending is not None:
         return pending
@@ -164,6 +165,22 @@ def remove(tx: Transaction, scope: Scope, uid: bytes, version: int | None, patie
     if code.managed:
         _save(tx, scope, msgspec.structs.replace(code, status="removing"))
     return _begin(tx, scope, "remove_access_code", footing, uid, request, patience)
+
+
+def list_operations(
+    tx: Transaction, scope: Scope, uid: bytes, before: bytes, limit: int
+) -> tuple[list[Operation], bytes | None]:
+    """Return a page of the operations about a code, the newest first, and the uid to go on after.
+
+    `before` is empty for the first page.
+
+    Raises:
+        NotFound: when the organization has no such code, and nothing is known of one that it had.
+    """
+    found = operations.list_about(tx, scope, uid, before, limit)
+    if not found[0] and not before:
+        get(tx, scope, uid)
+    return found
 
 
 # -- parts ----------------------------------------------------------------------------------------------------------
@@ -182,7 +199,7 @@ def _same(pending: Operation, kind: str, request: Request) -> Operation:
     Raises:
         Conflict: when it is another one.
     """
-    if pending.kind != kind or not read_request(pending.request).is_same(request):
+    if pending.kind != kind or not read_request(pending.request).is_same(request, kind):
         raise Conflict("Another change of the access code is under way; wait until it has ended.")
     return pending
 

@@ -82,6 +82,13 @@ def codes_with_pin(tx: Transaction, scope: Scope, device_uid: bytes, pin_index: 
     return [_code(row) for row in rows]
 
 
+def codes_with_id(tx: Transaction, scope: Scope, device_uid: bytes, external_id: str) -> list[AccessCode]:
+    """Read the codes of one lock to which it gave an id."""
+    sql = f"{_CODE} and device_uid = :device_uid and external_id = :external_id order by uid"
+    rows = tx.all(sql, tenant_id=scope.tenant_id, device_uid=device_uid, external_id=external_id)
+    return [_code(row) for row in rows]
+
+
 def some_codes_on(tx: Transaction, scope: Scope, device_uid: bytes, limit: int) -> list[AccessCode]:
     """Read the first codes of one lock, however many it has."""
     sql = f"{_CODE} and device_uid = :device_uid order by uid limit :limit"

@@ -17,6 +17,7 @@ from heliograph.cli import (
     jobs,
     operate,
     recipes,
+    simulate,
     tenants,
     types,
 )
@@ -42,6 +43,7 @@ for group in (
     connected_accounts.app, access_codes.app, jobs.app,
 ):  # fmt: skip
     app.add_typer(group)
+app.command()(simulate.simulate)
 app.command()(operate.openapi)
 app.command()(doctor.doctor)
 

@@ -29,6 +29,7 @@ ON_A_SERVER = [
     "docs/how-to/take-over-access-codes.md",
     "docs/how-to/write-a-connector.md",
     "docs/how-to/longer-work.md",
+    "docs/how-to/simulate.md",
 ]
 
 
