@@ -38,7 +38,9 @@ PinIndex = Callable[[str], bytes]
 """Makes the blind index of a PIN; equal PINs of one lock have equal indexes."""
 
 
-class GivenCode(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+# Reports have many codes, and none refers to itself: without `gc` the collector, which holds up every other request,
+# has nothing to look at.
+class GivenCode(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """One code of a report as it was sent; it does not show itself, for it holds a PIN in clear."""
 
     external_id: str | None = None
@@ -54,7 +56,7 @@ class GivenCode(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbi
         return "GivenCode(...)"
 
 
-class ReportedCode(msgspec.Struct, frozen=True, kw_only=True):
+class ReportedCode(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A code that a lock says it holds; times in microseconds UTC.
 
     It has the lock's own id, a PIN with its blind index, or both. What is None was not said: many locks hide their
@@ -95,7 +97,7 @@ class CodeReport(msgspec.Struct, frozen=True, kw_only=True):
         return self.reported_at is not None and code.settled_at is not None and self.reported_at < code.settled_at
 
 
-class AccessCode(msgspec.Struct, frozen=True, kw_only=True):
+class AccessCode(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """An access code as it is known; times in microseconds UTC.
 
     `found_at` is when a lock first showed it; a code that was made here has none until then. `settled_at` is when a
