@@ -41,6 +41,8 @@ def test_examples_do_what_the_page_says_on_a_fresh_server(name: str, tmp_path: P
 @pytest.mark.node
 @pytest.mark.parametrize(("python", "node"), [("python-2", "node-1"), ("python-3", "node-2")])
 def test_examples_of_seams_sdk_run_with_both_of_its_majors(python: str, node: str, tmp_path: Path) -> None:
+    for installed in (PYTHON[python].installed, NODE[node].installed):
+        assert installed.exists(), f"{installed} is missing; `make setup` installs it."
     (tmp_path / "sdk").symlink_to(PYTHON[python].installed.parent)
     packages = tmp_path / "node_modules" / "@seamapi"
     packages.mkdir(parents=True)
