@@ -163,7 +163,7 @@ def checks_before(
         CODE_UNREADABLE: pin is None,
         DUPLICATE_CODE_ON_DEVICE: pin is not None and any(other.managed and other.pin_index == pin for other in others),
         ACCOUNT_DISCONNECTED: account is None or account.state == "disconnected",
-        DEVICE_OFFLINE: device.presence is not None and device.presence.connection_uid is None,
+        DEVICE_OFFLINE: device.presence is not None and device.presence.is_offline,
     }
     return tuple(cause for cause in CAUSES if found.get(cause))
 

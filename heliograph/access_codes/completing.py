@@ -137,10 +137,11 @@ def _taken_for_others(
             if one.managed:
                 raise Conflict("Another managed code of the lock has this externalId.")
             found[one.uid] = one
-    # When these digits were asked for no other code had them.
+    # When these digits were asked for no other code had them; one with an id of its own that came since is another one.
     if after.pin_index is not None and (kind == "set_access_code" or after.pin_index != before.pin_index):
         same = store.codes_with_pin(tx, scope, after.device_uid, after.pin_index)
-        found |= {one.uid: one for one in same if not one.managed}
+        nameless = [one for one in same if None in (one.external_id, after.external_id)]
+        found |= {one.uid: one for one in nameless if not one.managed}
     found.pop(after.uid, None)
     return list(found.values())
 

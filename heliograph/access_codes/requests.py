@@ -117,6 +117,9 @@ def update(
     code = get(tx, scope, uid)
     if not code.managed:
         raise Conflict("The access code is not managed; convert it first.")
+    if code.status == "unset":
+        # What the lock does not hold it gives another id when it is set again; until then the digits tell the code.
+        code = msgspec.structs.replace(code, external_id=None)
     target = patch.onto(code, pins)
     allowed = code.external_modification_allowed
     if patch.external_modification_allowed is not UNSET:

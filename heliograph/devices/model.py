@@ -115,15 +115,22 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True):
 
     `last_seen_at` is when that came, by our clock; `connected_at` goes by the device's, where that is believed.
     `connection_uid` is there while the device is connected; `session` is its own name for that connection.
+    `says_connected` once it has said whether it is connected: one that never did is not known to be offline.
     """
 
     last_seen_at: int
     connection_uid: bytes | None = None
     session: str | None = None
     connected_at: int | None = None
+    says_connected: bool = False
     battery_level: int | None = None
     errors: tuple[Condition, ...] = ()
     warnings: tuple[Condition, ...] = ()
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether the device is known not to be connected."""
+        return self.says_connected and self.connection_uid is None
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):

@@ -518,6 +518,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "/v1/locations": {"name": "n"},
     "/v1/policies": {"name": "n"},
     "/v1/connected-accounts": {"name": "n", "provider": "p"},
+    "/v1/access-codes": {"deviceUid": "0" * 32},
+    "/v1/access-codes/{id}/convert": {},
     "/v1/devices": {"brand": "b", "serialNumber": "s"},
     "/v1/provisioning-recipes": {"brand": "b", "serialNumber": "s"},
 }

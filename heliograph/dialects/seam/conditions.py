@@ -79,7 +79,7 @@ def warnings(conditions: Iterable[Condition]) -> tuple[WarningBody, ...]:
 
 def is_online(device: Device) -> bool:
     """Tell whether a device is connected; one that never said so is taken to be, as when a conversion is checked."""
-    return device.presence is None or device.presence.connection_uid is not None
+    return device.presence is None or not device.presence.is_offline
 
 
 def began(condition: Condition) -> str:

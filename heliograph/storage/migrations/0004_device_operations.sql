@@ -1,6 +1,9 @@
 -- When an operation of ours last had a say in what the lock holds of a code.
 alter table access_code add column settled_at bigint;
 
+-- Whether a device has ever said that it is connected, or that it is not.
+alter table device_presence add column says_connected bigint not null default 1;
+
 -- What connectors are asked to do at devices. It is done to `subject_uid`, such as an access code.
 create table device_operation (
     tenant_id bigint not null,
