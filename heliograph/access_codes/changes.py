@@ -36,13 +36,15 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What an operation asks for; `force` takes a code over that somebody else manages.
 
-    `unsure` when it was not known before either whether the lock holds the code.
+    `unsure` when it was not known before either whether the lock holds the code. `replaced_pin` are the sealed digits
+    that the lock holds until then, where it knows the code by them alone.
     """
 
     code: Target
     force: bool = False
     external_modification_allowed: bool = False
     unsure: bool = False
+    replaced_pin: bytes | None = None
 
     def to_keep(self) -> dict[str, Any]:
         """Return it as the operation keeps it."""
@@ -51,7 +53,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     def without_pin(self) -> Request:
         """Return what is kept when the operation has ended: nobody needs the PIN any more."""
-        return msgspec.structs.replace(self, code=msgspec.structs.replace(self.code, sealed_pin=None, pin_index=None))
+        code = msgspec.structs.replace(self.code, sealed_pin=None, pin_index=None)
+        return msgspec.structs.replace(self, code=code, replaced_pin=None)
 
     def is_same(self, other: Request, kind: str) -> bool:
         """Tell whether two requests ask for the same, made by people who cannot see what a lock said in between."""
@@ -63,7 +66,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         if kind in ("convert_access_code", "remove_access_code"):
             # The caller names the code alone; how the lock shows it may have changed since.
             code = Target()
-        return msgspec.structs.replace(self, code=code, unsure=False)
+        return msgspec.structs.replace(self, code=code, unsure=False, replaced_pin=None)
 
 
 def read_request(kept: dict[str, Any]) -> Request:

@@ -125,7 +125,11 @@ def update(
     if patch.external_modification_allowed is not UNSET:
         allowed = patch.external_modification_allowed
     kind: OperationKind = "set_access_code" if code.status == "unset" else "update_access_code"
-    request = Request(code=target, external_modification_allowed=allowed, unsure=code.status == "unknown")
+    renumbered = target.pin_index != code.pin_index and code.external_id is None and kind == "update_access_code"
+    request = Request(
+        code=target, external_modification_allowed=allowed, unsure=code.status == "unknown",
+        replaced_pin=code.sealed_pin if renumbered else None,
+    )  # fmt: skip
     pending = operations.pending_about(tx, scope, [uid]).get(uid)
     if pending is not None:
         # By now a code that is being set is known as one that the lock holds.

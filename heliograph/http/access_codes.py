@@ -45,6 +45,9 @@ from heliograph.jobs.model import Job
 from heliograph.tenancy.model import Scope
 from heliograph.times import parse_time, print_optional_time, print_time
 
+NOT_KEPT = (b"cache-control", b"no-store")
+"""Header of answers with PINs: nobody on the way is to keep them (RFC 9111 section 5.2.2.5)."""
+
 READ, READ_PIN = "read access_code.tenant", "read_pin access_code.tenant"
 REPORT = "report access_code.tenant"
 
@@ -196,7 +199,8 @@ async def show_access_code(request: Request) -> Response:
     if given.pin:
         opened = Pins(services.sealer, scope).open(code.uid, code.sealed_pin)
         pin = None if opened is None else opened.reveal()
-    return json_response(200, body_of(code, pin), [etag(code.version)])
+    headers = [etag(code.version), *([NOT_KEPT] if given.pin else [])]
+    return json_response(200, body_of(code, pin), headers)
 
 
 # -- reporting ------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from heliograph.access_codes.pins import Pins
 from heliograph.clock import MICROSECONDS
 from heliograph.devices.model import Condition
 from heliograph.errors import Invalid
+from heliograph.http.access_codes import NOT_KEPT
 from heliograph.http.lists import ListQuery, TenantQuery, UidText, resume_after_uid, uid_list_response
 from heliograph.http.messages import Request, Response, json_response
 from heliograph.http.reports import TimeText
@@ -61,7 +62,8 @@ class OperationsQuery(TenantQuery, frozen=True, kw_only=True, rename="camel"):
 class OperationCode(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """An access code as the lock should hold it, or as it holds the one to convert or remove.
 
-    `code` is the PIN, there when operations are taken and the connector cannot do without it.
+    `code` is the PIN, there when operations are taken and the connector cannot do without it; `currentCode` is the one
+    that it replaces, where the lock knows the code by its digits alone.
     """
 
     external_id: str | None
@@ -70,6 +72,7 @@ class OperationCode(msgspec.Struct, frozen=True, kw_only=True, rename="camel", o
     starts_at: str | None
     ends_at: str | None
     code: str | msgspec.UnsetType | None = msgspec.UNSET
+    current_code: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class OperationError(msgspec.Struct, frozen=True, rename="camel"):
@@ -150,8 +153,12 @@ class CompletionGiven(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
     warnings: Annotated[list[GivenWarning], msgspec.Meta(max_length=MOST_CONDITIONS)] = []
 
 
-def body_of(operation: Operation, pin: str | msgspec.UnsetType | None = msgspec.UNSET) -> OperationBody:
-    """Render an operation, without a PIN unless that is given."""
+def body_of(
+    operation: Operation,
+    pin: str | msgspec.UnsetType | None = msgspec.UNSET,
+    current_pin: str | msgspec.UnsetType = msgspec.UNSET,
+) -> OperationBody:
+    """Render an operation, without PINs unless they are given."""
     asked = read_request(operation.request)
     code = asked.code
     return OperationBody(
@@ -168,6 +175,7 @@ def body_of(operation: Operation, pin: str | msgspec.UnsetType | None = msgspec.
             starts_at=print_optional_time(code.starts_at),
             ends_at=print_optional_time(code.ends_at),
             code=pin,
+            current_code=current_pin,
         ),
         force=asked.force,
         is_external_modification_allowed=asked.external_modification_allowed,
@@ -206,7 +214,7 @@ async def take_operations(request: Request) -> Response:
     finally:
         gone.cancel()
     pins = Pins(services.sealer, scope)
-    return json_response(200, OperationBatch([_for_connector(one, pins) for one in taken]))
+    return json_response(200, OperationBatch([_for_connector(one, pins) for one in taken]), [NOT_KEPT])
 
 
 async def _taken(
@@ -237,7 +245,10 @@ def _for_connector(operation: Operation, pins: Pins) -> OperationBody:
     if not needs_pin(operation.kind, request):
         return body_of(operation)
     pin = pins.open(operation.subject_uid, request.code.sealed_pin)
-    return body_of(operation, None if pin is None else pin.reveal())
+    current = pins.open(operation.subject_uid, request.replaced_pin)
+    return body_of(
+        operation, None if pin is None else pin.reveal(), msgspec.UNSET if current is None else current.reveal()
+    )
 
 
 # -- looking, completing --------------------------------------------------------------------------------------------

@@ -244,6 +244,31 @@ def test_digits_are_in_answers_to_takers_only_and_only_when_needed(house: House)
     assert all(b"0815" not in one.body and b"4711" not in one.body for one in answers)
 
 
+def test_lock_without_ids_is_told_which_digits_are_replaced(house: House) -> None:
+    lock = house.lock()
+    report = {"complete": True, "codes": [{"code": "0815"}]}
+    house.api.send("PUT", f"/v1/devices/{lock}/access-code-report", house.connector, report)
+    code = house.api.get(f"{CODES}?deviceUid={lock}", house.key).json()["data"][0]["uid"]
+    house.convert(code)
+    house.complete(house.take()[0]["uid"], outcome="succeeded")
+    asked = house.api.patch(f"{CODES}/{code}", house.key, {"code": "0816"})
+    assert (
+        house.api.patch(f"{CODES}/{code}", house.key, {"code": "0816"}).json()["operation"] == asked.json()["operation"]
+    )
+    (taken,) = house.take()
+    assert (taken["accessCode"]["code"], taken["accessCode"]["currentCode"]) == ("0816", "0815")
+    ended = house.complete(taken["uid"], outcome="succeeded").json()
+    assert "code" not in ended["accessCode"]
+    assert "currentCode" not in ended["accessCode"]
+
+
+def test_answers_with_digits_are_not_to_be_kept(house: House) -> None:
+    code = house.managed(house.lock())
+    shown = house.api.get(f"{CODES}/{code}?pin=true", house.key)
+    assert shown.headers["cache-control"] == "no-store"
+    assert house.api.get(OPERATIONS, house.connector).headers["cache-control"] == "no-store"
+
+
 # -- the same again -------------------------------------------------------------------------------------------------
 
 
