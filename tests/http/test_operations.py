@@ -128,10 +128,7 @@ def test_conversion_is_asked_for_taken_and_completed(house: House) -> None:
         "state": "succeeded", "leasedUntil": None, "completedAt": ended["completedAt"], "occurredAt": at,
         "warnings": [warning],
     })  # fmt: skip
-    assert (
-        house.complete(asked["uid"], occurredAt=at_as_well, warnings=[{"warningCode": "slow"}]).json()
-        == ended
-    )
+    assert house.complete(asked["uid"], occurredAt=at_as_well, warnings=[{"warningCode": "slow"}]).json() == ended
     assert house.complete(asked["uid"]).status == 409
     assert house.api.get(f"{CODES}/{code}/operations", house.key).json() == {"data": [ended], "nextCursor": None}
     shown = house.api.get(f"{CODES}/{code}", house.key).json()
