@@ -102,7 +102,8 @@ def _fill_codes(tx: Transaction, scope: Scope, number: int) -> None:
     lock = LOCK if number % 1000 == 0 else bytes(15) + bytes([100 + number % 50])
     code = AccessCode(
         uid=_uid(number), device_uid=lock, managed=False, status="set", type="ongoing", name=account.name,
-        pin_index=PIN if number % 1000 == 0 else number.to_bytes(16, "big"), external_id=f"id-{number}", **times,
+        pin_index=PIN if number % 1000 == 0 else number.to_bytes(16, "big"), external_id=f"id-{number}",
+        wanted_pin_index=number.to_bytes(16, "big") if number % 100 == 34 else None, **times,
     )  # fmt: skip
     access_codes_store.insert_codes(tx, scope, [code])
     rare = number % 1000 == 0
@@ -145,6 +146,16 @@ def _operations_about(tx: Transaction, scope: Scope, before: bytes | None) -> tu
 def _codes_of_digits(tx: Transaction, scope: Scope) -> tuple[list[AccessCode], None]:
     pin = (1234).to_bytes(16, "big")
     return access_codes_store.codes_with_pin(tx, scope, bytes(15) + bytes([100 + 1234 % 50]), pin), None
+
+
+def _codes_wanting_digits(tx: Transaction, scope: Scope) -> tuple[list[AccessCode], None]:
+    pin = (1234).to_bytes(16, "big")
+    return access_codes_store.codes_wanting_pin(tx, scope, bytes(15) + bytes([100 + 1234 % 50]), pin), None
+
+
+def _digits_in_use(tx: Transaction, scope: Scope) -> tuple[list[bytes], None]:
+    pins = [number.to_bytes(16, "big") for number in range(1230, 1240)]
+    return list(access_codes_store.pins_in_use(tx, scope, bytes(15) + bytes([100 + 1234 % 50]), pins)), None
 
 
 def _codes_with_id(tx: Transaction, scope: Scope) -> tuple[list[AccessCode], None]:
@@ -242,6 +253,8 @@ CASES: list[tuple[str, Listing]] = [
     ("device_by_name", partial(devices.list_devices, wanted=DeviceFilter(names=("Lobby 001234",)), after=b"", limit=9)),
     ("access_code_by", _codes_with_pin),
     ("access_code_by_pin", _codes_of_digits),
+    ("access_code_by_wanted_pin", _codes_wanting_digits),
+    ("access_code_by", _digits_in_use),
     ("access_code_by_external_id", _codes_with_id),
     ("device_operation_by_state", partial(_offered, wanted=Wanted())),
     ("device_operation_by_state", partial(_offered, wanted=Wanted(device_uids=(LOCK, new_uid())))),
