@@ -1,9 +1,9 @@
-"""Which operations a connector is offered, on both databases: by account, by what was given up, of a lock that moved."""
+"""Which operations a connector is offered, on both databases: of which account, in which order, and which never."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -119,7 +119,7 @@ def test_several_locks_and_accounts_are_asked_for_together(smith: Locksmith) -> 
     locks = [smith.lock(), smith.lock(other), smith.lock(smith.an_account())]
     asked = [smith.create(lock)[1].uid for lock in locks]
 
-    def offered(**wanted: tuple[bytes, ...]) -> list[bytes]:
+    def offered(**wanted: Any) -> list[bytes]:
         found = [one.uid for one in smith.take(**wanted)]
         smith.time.wall += LEASE
         return found
