@@ -133,6 +133,9 @@ def update(
         replaced_pin=code.sealed_pin if renumbered else None,
     )  # fmt: skip
     pending = operations.pending_about(tx, scope, [uid]).get(uid)
+    if pending is not None and patch.pin is not UNSET:
+        # Whether the digits are those that are being set is not to be found out by trying.
+        raise Conflict("Another change of the access code is under way; wait until it has ended.")
     if pending is not None:
         # By now a code that is being set is known as one that the lock holds.
         return code, _same(pending, "set_access_code" if pending.kind == "set_access_code" else kind, request)

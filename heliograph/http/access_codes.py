@@ -43,6 +43,7 @@ from heliograph.http.reports import TimeText
 from heliograph.ids import Uid, as_hex, new_uid, parse_uid
 from heliograph.jobs import actions as jobs
 from heliograph.jobs.model import Job
+from heliograph.strict_json import refuse_crowd
 from heliograph.tenancy.model import Scope
 from heliograph.times import parse_time, print_optional_time, print_time
 
@@ -54,6 +55,9 @@ REPORT = "report access_code.tenant"
 
 LARGE_BODY = 1024 * 1024
 """Bytes from which on only one report is taken apart at a time."""
+
+VALUES_PER_CODE, OBJECTS_PER_CODE = 12, 4
+"""Far more than a code has, for its name may hold commas and braces too."""
 
 TURNS = 5
 """How often a report is compared anew when something came between, until a job does it in peace."""
@@ -249,6 +253,7 @@ async def _compared(request: Request, scope: Scope, uid: Uid, report: CodeReport
 
 
 def _read(request: Request, device_uid: Uid, pins: Pins, now: int, most: int) -> CodeReport:
+    refuse_crowd(request.body, VALUES_PER_CODE * MOST_CODES, OBJECTS_PER_CODE * MOST_CODES)
     given = request.json(AccessCodeReport)
     if len(given.codes) > most:
         raise Invalid.at("/codes", "max-items", f"At most {most} codes.")

@@ -21,7 +21,7 @@ from heliograph.http.lists import ListQuery, TenantQuery, UidText, resume_after_
 from heliograph.http.messages import Request, Response, json_response
 from heliograph.http.reports import TimeText
 from heliograph.http.waiting import until_gone
-from heliograph.ids import as_hex, parse_uid
+from heliograph.ids import Uid, as_hex, parse_uid
 from heliograph.operations import actions
 from heliograph.operations.model import (
     LONGEST_CODE,
@@ -37,7 +37,9 @@ from heliograph.operations.model import (
     State,
     Wanted,
 )
+from heliograph.storage.engine import Transaction
 from heliograph.strict_json import END_OF_TEXT
+from heliograph.tenancy.access import renewed, require
 from heliograph.tenancy.model import Scope
 from heliograph.times import parse_time, print_optional_time, print_time
 
@@ -226,9 +228,15 @@ async def _taken(
     services = request.services
     end = time.monotonic() + given.wait
     lease = services.settings.operation_lease * MICROSECONDS
-    take = partial(
-        actions.take, scope=scope, wanted=wanted, holder=request.caller.credential, lease=lease, limit=given.limit
-    )  # fmt: skip
+    uid = bytes.fromhex(scope.tenant_uid)
+
+    def take(tx: Transaction) -> list[Operation]:
+        # The right of the moment counts, not that of when the wait began.
+        still = require(tx, renewed(tx, request.caller), TAKE, Uid(uid))
+        return actions.take(
+            tx, still, wanted, holder=request.caller.credential, lease=lease, limit=given.limit
+        )  # fmt: skip
+
     while not gone.done():
         signal = services.operations.signal(scope.tenant_id)
         # Looking costs no commit, and a connector looks often.

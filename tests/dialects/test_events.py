@@ -68,6 +68,20 @@ def test_since_excludes_its_own_microsecond(house: House) -> None:
         assert house.events(since=before)[:1] == [record["id"]]
 
 
+def test_interval_is_paged_to_its_end(house: House) -> None:
+    records = house.log()
+    assert len(records) > 2
+    found: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        answer = house.post("/events/list", between=[SINCE, "2100-01-01T00:00:00Z"], limit=1, **cursor).json()
+        found += [event["event_id"] for event in answer["events"]]
+        if not answer["pagination"]["has_next_page"]:
+            break
+        cursor = {"page_cursor": answer["pagination"]["next_page_cursor"]}
+    assert found == ids(records)
+
+
 def test_between_excludes_both_ends(house: House) -> None:
     records = house.log()
     first, last = records[0]["recordedAt"], records[-1]["recordedAt"]

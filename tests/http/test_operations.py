@@ -253,9 +253,12 @@ def test_lock_without_ids_is_told_which_digits_are_replaced(house: House) -> Non
     house.convert(code)
     house.complete(house.take()[0]["uid"], outcome="succeeded")
     asked = house.api.patch(f"{CODES}/{code}", house.key, {"code": "0816"})
-    assert (
-        house.api.patch(f"{CODES}/{code}", house.key, {"code": "0816"}).json()["operation"] == asked.json()["operation"]
-    )
+    # The digits that are being set are not to be found out by trying.
+    answers = [house.api.patch(f"{CODES}/{code}", house.key, {"code": guess}) for guess in ("0816", "0817")]
+    assert [(one.status, one.json()["detail"]) for one in answers] == [
+        (409, "Another change of the access code is under way; wait until it has ended.")
+    ] * 2
+    assert asked.status == 202
     (taken,) = house.take()
     assert (taken["accessCode"]["code"], taken["accessCode"]["currentCode"]) == ("0816", "0815")
     ended = house.complete(taken["uid"], outcome="succeeded").json()
@@ -548,6 +551,11 @@ class Poll:
     def leave(self) -> None:
         self._loop.call_soon_threadsafe(lambda: self._left.set())
 
+    def status(self) -> int:
+        """Return the status, once it is answered."""
+        status: int = self.answer.result(SAFETY_SECONDS)[0]["status"]
+        return status
+
     def uids(self) -> list[str]:
         """Return what was taken, once it is answered."""
         start, body = self.answer.result(SAFETY_SECONDS)
@@ -608,6 +616,18 @@ def test_connector_that_waits_for_one_lock_goes_on_waiting_for_it(house: House, 
     waits.one_waits()
     wanted = house.create(lock)["operation"]["uid"]
     assert poll.uids() == [wanted]
+
+
+def test_key_that_is_revoked_while_it_waits_is_given_nothing(house: House, waits: Waits) -> None:
+    lock = house.lock()
+    poll = Poll(house)
+    waits.one_waits()
+    keys = house.api.get("/v1/keys?limit=1000", house.key).json()["data"]
+    (own,) = [one["uid"] for one in keys if house.connector.startswith(one["hint"])]
+    assert house.api.delete(f"/v1/keys/{own}", house.key).status == 204
+    asked = house.create(lock)["operation"]["uid"]
+    assert poll.status() == 401
+    assert house.api.get(f"{OPERATIONS}?limit=1", house.key).json()["data"][0]["uid"] == asked
 
 
 @pytest.mark.usefixtures("waits")

@@ -155,10 +155,10 @@ def _range(given: ListEvents) -> tuple[int, int]:
         begin, end = given.between
         if begin > end:
             raise _refused("/between", "The first time must not be after the second")
-        return begin + 1, end
+        return int(begin) + 1, int(end)
     if given.since is None:
         raise _refused("", "Must specify either since or between")
-    return given.since + 1, _END_OF_TIME
+    return int(given.since) + 1, _END_OF_TIME
 
 
 def _types(one: str | None, several: tuple[str, ...] | None) -> tuple[str, ...]:
