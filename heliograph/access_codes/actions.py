@@ -151,7 +151,8 @@ def footing_on(device: Device, account_uid: bytes, account_metadata: CustomMetad
 def raise_version(tx: Transaction, scope: Scope, device_uid: bytes, settled_at: int | None = None) -> None:
     """Note that something changed of what is known of a lock's codes.
 
-    `settled_at` is when the lock did what it was asked for: a report from before that is late.
+    `settled_at` is when the lock did what it was asked for, or the time for that was over: a report from before that
+    is late.
     """
     before = store.find_lock(tx, scope, device_uid) or Lock(reported_at=0, version=0, complete_version=0)
     reported_at = before.reported_at if settled_at is None else max(before.reported_at, settled_at)
@@ -201,11 +202,15 @@ def apply(tx: Transaction, scope: Scope, device_uid: bytes, plan: Plan, pins: Pi
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What the job of a report is to do; `version` is the lock's with which the report was taken."""
+    """What the job of a report is to do; `version` is the lock's with which the report was taken.
+
+    `reported_at` is when it was taken, by the order of reports; `seen_at` as in `CodeReport`.
+    """
 
     device_uid: str
     complete: bool
     reported_at: int
+    seen_at: int | None = None
     codes: int
     refused: int
     version: int
@@ -228,7 +233,7 @@ def begin(tx: Transaction, scope: Scope, device_uid: bytes, plan: Plan, job_uid:
         return Postponed(comparison_is_stale=True)
     lock = _take(tx, scope, device_uid, plan.report, before, at)
     order = Order(
-        device_uid=as_hex(device_uid), complete=plan.report.complete, reported_at=at,
+        device_uid=as_hex(device_uid), complete=plan.report.complete, reported_at=at, seen_at=plan.report.seen_at,
         codes=len(plan.report.codes), refused=len(plan.report.refused), version=lock.version,
     )  # fmt: skip
     return jobs.start(tx, scope, REPORT_JOB, msgspec.to_builtins(order), total=len(plan.steps), uid=job_uid)

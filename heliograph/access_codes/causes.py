@@ -149,6 +149,10 @@ DEVICE_CODES = frozenset(
 """Codes that connectors may name, and that are about the device."""
 
 
+CODES_WITH_DIGITS = frozenset(("igloo_algopin_must_be_used_within_24_hours",))
+"""Codes of Seam's resources in which there are digits that nobody takes for a PIN."""
+
+
 def checks_before(
     code: AccessCode, device: Device, account: ConnectedAccount | None, others: Sequence[AccessCode]
 ) -> tuple[Cause, ...]:
@@ -161,7 +165,8 @@ def checks_before(
     found = {
         CANNOT_BE_MANAGED: code.cannot_be_managed,
         CODE_UNREADABLE: pin is None,
-        DUPLICATE_CODE_ON_DEVICE: pin is not None and any(other.managed and other.pin_index == pin for other in others),
+        DUPLICATE_CODE_ON_DEVICE: pin is not None
+        and any(other.managed and pin in (other.pin_index, other.wanted_pin_index) for other in others),
         ACCOUNT_DISCONNECTED: account is None or account.state == "disconnected",
         DEVICE_OFFLINE: device.presence is not None and device.presence.is_offline,
     }

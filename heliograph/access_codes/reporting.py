@@ -104,7 +104,11 @@ def _kept_report(context: JobContext, order: Order, sealer: Sealer, pins: Pins) 
         )
         for code in kept.codes
     )
-    return CodeReport(complete=order.complete, reported_at=order.reported_at, codes=codes, refused=kept.refused)
+    # Jobs from before reports had two times have but one.
+    seen_at = order.reported_at if order.seen_at is None else order.seen_at
+    return CodeReport(
+        complete=order.complete, reported_at=seen_at, received_at=seen_at, codes=codes, refused=kept.refused
+    )
 
 
 # -- the job --------------------------------------------------------------------------------------------------------

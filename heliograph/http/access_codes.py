@@ -258,7 +258,8 @@ def _read(request: Request, device_uid: Uid, pins: Pins, now: int, most: int) ->
     if len(given.codes) > most:
         raise Invalid.at("/codes", "max-items", f"At most {most} codes.")
     reported_at = None if given.reported_at is None else parse_time(given.reported_at, "/reportedAt")
-    return read_report(given.complete, report_time(reported_at, now), given.codes, partial(pins.index, device_uid))
+    index = partial(pins.index, device_uid)
+    return read_report(given.complete, report_time(reported_at, now), given.codes, index, received_at=now)
 
 
 def _answer(outcome: Counts | Late, report: CodeReport) -> Response:

@@ -198,9 +198,9 @@ def _times(frame: tuple[str, str] | None) -> dict[str, str]:
 
 
 def _outcome(world: World, kind: Kind) -> Outcome:
-    # Nobody knows whether a change or a removal that ran out of time was made after all; what the next report then
-    # says would depend on whether the server or the connector was the first to give up.
-    may_be_silent = kind in ("convert_access_code", "set_access_code")
+    # Nobody knows whether what ran out of time was done after all, but that a code that was to be taken over is as it
+    # was; what the next report then says would depend on whether the server or the connector was the first to give up.
+    may_be_silent = kind == "convert_access_code"
     outcomes: tuple[Outcome, ...] = ("succeeded", "failed", "silent")
     return world.chance.choices(outcomes, (65, 25, 10 if may_be_silent else 0))[0]
 

@@ -90,12 +90,14 @@ def test_removed_unmanaged_code_is_gone() -> None:
 @pytest.mark.parametrize("kind", ["set_access_code", "update_access_code"])
 def test_code_that_the_lock_holds_is_set_and_what_was_wrong_is_over(status: Status, kind: OperationKind) -> None:
     wrong = tuple(Condition(code, "It failed.", print_time(NOON)) for code in (NOT_SET, NOT_REMOVED, MODIFIED_AT_LOCK))
-    code = managed(status, errors=(*wrong, OTHER_ERROR))
+    code = managed(status, errors=(*wrong, OTHER_ERROR), wanted_pin_index=pin_index(OTHER_CANARY))
     settled = done(code, kind)
     assert types(settled) == ["set_on_device"]
     assert kept(settled) == msgspec.structs.replace(
-        code, status="set", errors=(OTHER_ERROR,), found_at=AT, settled_at=AT, updated_at=NOW, version=2
-    )
+        code, status="set", errors=(OTHER_ERROR,), found_at=AT, settled_at=AT, updated_at=NOW, version=2,
+        wanted_pin_index=None,
+    )  # fmt: skip
+    assert settled.late_before == AT
 
 
 def test_changes_are_told_in_order_before_that_the_lock_holds_them() -> None:
@@ -149,7 +151,7 @@ def test_conversion_that_failed_leaves_the_code_as_it_was(in_doubt: bool) -> Non
 @pytest.mark.parametrize(
     ("kind", "told", "certain", "doubtful"),
     [
-        ("set_access_code", NOT_SET, "unset", "unset"),
+        ("set_access_code", NOT_SET, "unset", "unknown"),
         ("update_access_code", NOT_SET, "set", "unknown"),
         ("remove_access_code", NOT_REMOVED, "set", "unknown"),
     ],
@@ -158,13 +160,16 @@ def test_managed_code_of_a_failed_operation_keeps_all_but_status_and_error(
     kind: OperationKind, told: str, certain: Status, doubtful: Status, status: Status, in_doubt: bool
 ) -> None:
     earlier = Condition(told, "The last time.", print_time(NOON))
-    code = managed(status, errors=(earlier, OTHER_ERROR))
+    wanted = pin_index(OTHER_CANARY)
+    code = managed(status, errors=(earlier, OTHER_ERROR), wanted_pin_index=wanted)
     settled = not_done(code, kind, in_doubt=in_doubt, causes=(OPERATION_TIMED_OUT, DEVICE_OFFLINE))
     assert types(settled) == [told]
     error = Condition(told, OPERATION_TIMED_OUT.message, print_time(AT))
     assert kept(settled) == msgspec.structs.replace(
-        code, status=doubtful if in_doubt else certain, errors=(OTHER_ERROR, error), updated_at=NOW, version=2
-    )
+        code, status=doubtful if in_doubt else certain, errors=(OTHER_ERROR, error), updated_at=NOW, version=2,
+        settled_at=AT if in_doubt else None, wanted_pin_index=wanted if in_doubt else None,
+    )  # fmt: skip
+    assert settled.late_before == (AT if in_doubt else None)
 
 
 def test_unmanaged_code_that_could_not_be_removed_has_an_error_and_no_event() -> None:

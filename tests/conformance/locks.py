@@ -80,7 +80,12 @@ class Locksmith:
         """Read a report as it is sent; `at` is the lock's time."""
         given = [msgspec.convert(code, GivenCode) for code in codes]
         index = partial(self.pins.index, lock.uid)
-        return read_report(complete, self.time.wall if at is None else at, given, index)
+        now = self.time.wall
+        return read_report(complete, now if at is None else at, given, index, received_at=now)
+
+    def read_untimed(self, lock: Device, *codes: dict[str, Any]) -> CodeReport:
+        """Read a complete report that has no time of its own."""
+        return msgspec.structs.replace(self.read(lock, *codes), reported_at=None)
 
     def plan(self, lock: Device, report: CodeReport) -> Plan:
         return actions.plan(self.fleet.read(actions.survey, self.here, lock.uid, report), report)

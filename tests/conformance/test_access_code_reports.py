@@ -598,11 +598,15 @@ def test_partial_report_reads_no_codes_but_those_that_it_names(smith: Locksmith)
     report = smith.read(lock, {"externalId": "s1", "name": "new"}, {"externalId": "x", "code": "1002"}, complete=False)
     survey = smith.fleet.read(actions.survey, smith.here, lock.uid, report)
     assert [code.external_id for code in survey.known] == ["s1", "s2"]
+    code = smith.managed_code(lock, pin="9998")
+    smith.update(code, pin="9999")
+    asked = smith.read(lock, {"code": "9999"}, complete=False)
+    assert [one.uid for one in smith.fleet.read(actions.survey, smith.here, lock.uid, asked).known] == [code.uid]
     many = smith.read(lock, *held[:450], complete=False)
     survey = smith.fleet.read(actions.survey, smith.here, lock.uid, many)
     assert {code.external_id for code in survey.known} == {code["externalId"] for code in held[:450]}
     assert actions.plan(survey, many).steps == ()
-    assert len(smith.fleet.read(actions.survey, smith.here, lock.uid, smith.read(lock)).known) == 600
+    assert len(smith.fleet.read(actions.survey, smith.here, lock.uid, smith.read(lock)).known) == 601
 
 
 def put(smith: Locksmith, lock: Device, held: list[dict[str, str]]) -> None:

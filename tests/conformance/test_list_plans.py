@@ -102,7 +102,8 @@ def _fill_codes(tx: Transaction, scope: Scope, number: int) -> None:
     lock = LOCK if number % 1000 == 0 else bytes(15) + bytes([100 + number % 50])
     code = AccessCode(
         uid=_uid(number), device_uid=lock, managed=False, status="set", type="ongoing", name=account.name,
-        pin_index=PIN if number % 1000 == 0 else number.to_bytes(16, "big"), external_id=f"id-{number}", **times,
+        pin_index=PIN if number % 1000 == 0 else number.to_bytes(16, "big"), external_id=f"id-{number}",
+        wanted_pin_index=number.to_bytes(16, "big") if number % 100 == 34 else None, **times,
     )  # fmt: skip
     access_codes_store.insert_codes(tx, scope, [code])
     rare, held = number % 1000 == 0, number % 4 == 1
@@ -151,6 +152,16 @@ def _codes_of_digits(tx: Transaction, scope: Scope) -> tuple[list[AccessCode], N
 def _codes_of_names(tx: Transaction, scope: Scope, ids: tuple[str, ...], numbers: tuple[int, ...]) -> Any:
     pins = [number.to_bytes(16, "big") for number in numbers]
     return access_codes_store.codes_named(tx, scope, bytes(15) + bytes([100 + 1234 % 50]), ids, pins), None
+
+
+def _codes_wanting_digits(tx: Transaction, scope: Scope) -> tuple[list[AccessCode], None]:
+    pin = (1234).to_bytes(16, "big")
+    return access_codes_store.codes_wanting_pin(tx, scope, bytes(15) + bytes([100 + 1234 % 50]), pin), None
+
+
+def _digits_in_use(tx: Transaction, scope: Scope) -> tuple[list[bytes], None]:
+    pins = [number.to_bytes(16, "big") for number in range(1230, 1240)]
+    return list(access_codes_store.pins_in_use(tx, scope, bytes(15) + bytes([100 + 1234 % 50]), pins)), None
 
 
 def _codes_with_id(tx: Transaction, scope: Scope) -> tuple[list[AccessCode], None]:
@@ -248,6 +259,8 @@ CASES: list[tuple[str, Listing]] = [
     ("device_by_name", partial(devices.list_devices, wanted=DeviceFilter(names=("Lobby 001234",)), after=b"", limit=9)),
     ("access_code_by", _codes_with_pin),
     ("access_code_by_pin", _codes_of_digits),
+    ("access_code_by_wanted_pin", _codes_wanting_digits),
+    ("access_code_by", _digits_in_use),
     ("access_code_by_external_id", _codes_with_id),
     ("access_code_by_external_id", partial(_codes_of_names, ids=("id-1234", "id-1284"), numbers=())),
     ("access_code_by_pin", partial(_codes_of_names, ids=(), numbers=(1234, 1284))),

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from heliograph.access_codes import completing, requests
+from heliograph.access_codes import completing, masking, requests
 from heliograph.access_codes.applying import Counts
 from heliograph.access_codes.causes import CAUSES
 from heliograph.access_codes.changes import CodePatch, CodeWish, read_request
+from heliograph.access_codes.model import FURTHEST_OFF
 from heliograph.connected_accounts import actions as accounts
 from heliograph.connected_accounts.actions import AccountPatch
 from heliograph.devices.actions import SettingsPatch
@@ -123,6 +124,21 @@ def test_time_that_is_far_ahead_is_replaced_by_ours(smith: Locksmith) -> None:
     asked = smith.convert(smith.a_code(smith.lock()))
     smith.done(asked, occurred_at=smith.time.wall + FAR)
     assert smith.told()[-1]["occurred_at"] == print_milliseconds(smith.time.wall)
+
+
+def test_time_from_long_before_it_was_asked_for_is_replaced_by_ours(smith: Locksmith) -> None:
+    for before, believed in ((FURTHEST_OFF, True), (FURTHEST_OFF + 1, False)):
+        asked = smith.convert(smith.a_code(smith.lock()))
+        at = asked.created_at - before
+        assert smith.done(asked, occurred_at=at).occurred_at == (at if believed else None)
+        assert smith.told()[-1]["occurred_at"] == print_milliseconds(at if believed else smith.time.wall)
+
+
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_id_of_nothing_but_space_is_none(smith: Locksmith, blank: str) -> None:
+    code = smith.a_code(smith.lock())
+    smith.done(smith.convert(code), external_id=blank)
+    assert smith.code(code.uid).external_id == "17"
 
 
 def cannot_be_managed(smith: Locksmith) -> AccessCode:
@@ -290,9 +306,10 @@ def test_managed_code_is_not_converted_and_a_conversion_is_asked_for_once(smith:
     assert smith.convert(code) == asked
     with pytest.raises(Conflict, match="Another change"):
         smith.convert(code, force=True)
+    smith.take()
     with pytest.raises(Conflict, match="Another change"):
         smith.remove(code)
-    smith.done(asked)
+    smith.complete(asked)
     with pytest.raises(Conflict, match="managed already"):
         smith.convert(code)
 
@@ -453,6 +470,28 @@ def test_digits_in_a_connectors_words_are_masked(smith: Locksmith, outcome: str)
     assert "081508" not in everything
 
 
+def test_digits_of_any_code_of_the_lock_are_masked(smith: Locksmith) -> None:
+    lock, other = smith.lock(), smith.lock()
+    smith.report(lock, {"externalId": "18", "code": "4812"})
+    smith.managed_code(other, pin="5913")
+    smith.update(smith.managed_code(lock, pin="2000"), pin="7024")
+    code, asked = smith.create(lock, pin="24")
+    hint = "igloo_algopin_must_be_used_within_24_hours"
+    words = [(hint, "Like 4812, x7024 and 24, unlike 5913."), "room_24"]
+    ended = smith.done(asked, errors=words)
+    assert [(one.code, one.message) for one in ended.errors] == [
+        (hint, "Like ****, x**** and **, unlike 5913."), ("room_**", "The connector said no more than the code."),
+    ]  # fmt: skip
+    assert smith.code(code.uid).errors[0].message == ended.errors[0].message
+
+
+def test_digits_that_are_too_many_to_look_up_are_all_masked(smith: Locksmith, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masking, "MOST_LOOKED_UP", 2)
+    asked = smith.convert(smith.a_code(smith.lock()))
+    ended = smith.done(asked, errors=[("busy", "1, 2 and 3, then 1 and " + "9" * 21)])
+    assert ended.errors[0].message == "1, 2 and *, then 1 and " + "9" * 21
+
+
 # -- managed codes: create ------------------------------------------------------------------------------------------
 
 
@@ -519,18 +558,21 @@ def test_code_is_created_only_on_a_lock_of_ours_with_an_account(smith: Locksmith
     assert smith.told() == []
 
 
-@pytest.mark.parametrize("taken", [False, True])
-def test_code_that_is_not_set_in_time_is_unset_until_the_lock_shows_it(smith: Locksmith, taken: bool) -> None:
+@pytest.mark.parametrize(("taken", "status"), [(False, "unset"), (True, "unknown")])
+def test_code_that_is_not_set_in_time_is_there_when_the_lock_shows_it(
+    smith: Locksmith, taken: bool, status: str
+) -> None:
     lock = smith.lock()
     code, asked = smith.create(lock)
     if taken:
         smith.take()
     smith.silent(asked)
     after = smith.code(code.uid)
-    assert (after.status, [one.code for one in after.errors]) == ("unset", ["failed_to_set_on_device"])
-    assert smith.report(lock) == Counts()
+    assert (after.status, [one.code for one in after.errors]) == (status, ["failed_to_set_on_device"])
+    assert smith.report(lock, complete=False) == Counts()
     assert smith.report(lock, {"externalId": "1", "code": "4711"}) == Counts(changed=1)
-    assert (smith.code(code.uid).status, smith.code(code.uid).errors) == ("set", ())
+    after = smith.code(code.uid)
+    assert (after.status, after.errors, after.found_at) == ("set", (), smith.time.wall)
     assert smith.types() == ["created", "failed_to_set_on_device", "set_on_device"]
     assert arrays(smith.told()[1]) == {"access_code_errors": ["operation_timed_out"]}
 
@@ -550,6 +592,64 @@ def test_code_that_could_not_be_set_is_set_again_by_an_empty_change(smith: Locks
     after = smith.code(code.uid)
     assert (after.status, after.errors) == ("set", ())
     assert smith.types() == ["created", "failed_to_set_on_device", "set_on_device"]
+
+
+def in_doubt(smith: Locksmith, operation: Operation | None) -> None:
+    """Let a connector take an operation, and say no more."""
+    assert operation is not None
+    smith.take()
+    smith.silent(operation)
+
+
+def test_lock_is_asked_to_remove_a_code_of_which_nobody_knows_whether_it_was_set(smith: Locksmith) -> None:
+    lock = smith.lock()
+    code, asked = smith.create(lock)
+    in_doubt(smith, asked)
+    removal = smith.remove(code)
+    assert removal is not None
+    (taken,) = smith.take()
+    assert (taken.uid, taken.kind) == (removal.uid, "remove_access_code")
+    smith.complete(taken, errors=["device_rejected"])
+    assert smith.code(code.uid).status == "unknown"
+    smith.done(smith.remove(code))
+    assert smith.codes(lock) == []
+
+
+def test_code_of_which_nobody_knows_whether_it_was_set_is_set_again(smith: Locksmith) -> None:
+    lock = smith.lock()
+    code, asked = smith.create(lock)
+    in_doubt(smith, asked)
+    _, again = smith.update(code)
+    assert again is not None
+    assert again.kind == "set_access_code"
+    assert smith.update(code)[1] == again
+    smith.done(again, errors=["device_rejected"])
+    assert smith.code(code.uid).status == "unknown"
+    smith.done(smith.update(code)[1])
+    assert smith.code(code.uid).status == "set"
+
+
+def test_code_that_was_never_there_was_not_removed_when_the_lock_lacks_it(smith: Locksmith) -> None:
+    lock = smith.lock()
+    code, asked = smith.create(lock)
+    in_doubt(smith, asked)
+    assert smith.report(lock) == Counts(vanished=1)
+    after = smith.code(code.uid)
+    assert (after.status, [one.code for one in after.errors]) == ("unset", ["failed_to_set_on_device"])
+    assert smith.types() == ["created", "failed_to_set_on_device"]
+    assert smith.remove(code) is None
+
+
+def test_code_that_was_taken_away_and_not_set_again_is_told_to_be_gone_once(smith: Locksmith) -> None:
+    lock = smith.lock()
+    code = smith.managed_code(lock)
+    smith.report(lock)
+    before = len(smith.told())
+    _, again = smith.update(code)
+    in_doubt(smith, again)
+    assert smith.code(code.uid).status == "unknown"
+    assert smith.report(lock) == Counts(vanished=1)
+    assert news(smith, before) == ["failed_to_set_on_device"]
 
 
 # -- managed codes: change ------------------------------------------------------------------------------------------
@@ -638,6 +738,56 @@ def test_code_of_which_nobody_knows_stays_so_when_a_further_try_fails(
     assert smith.code(code.uid).status == "unknown"
     assert smith.report(lock) == Counts(vanished=1)
     assert smith.types()[-1] == "removed_from_device"
+
+
+def test_two_codes_do_not_get_the_same_digits_by_requests_that_are_under_way(smith: Locksmith) -> None:
+    lock = smith.lock()
+    one, other = smith.managed_code(lock, pin="1000"), smith.managed_code(lock, pin="2000")
+    theirs = smith.a_code(lock, code="3000")
+    smith.report(lock, {"externalId": "17", "code": "4000"}, complete=False)
+    _, asked = smith.update(one, pin="4321")
+    with pytest.raises(Conflict, match="these digits"):
+        smith.create(lock, pin="4321")
+    with pytest.raises(Conflict, match="these digits"):
+        smith.update(other, pin="4321")
+    smith.report(lock, {"externalId": "17", "code": "4321"}, complete=False)
+    assert [error.code for error in smith.convert(theirs).errors] == ["duplicate_code_on_device"]
+    in_doubt(smith, asked)
+    with pytest.raises(Conflict, match="these digits"):
+        smith.create(lock, pin="1000")
+    with pytest.raises(Conflict, match="these digits"):
+        smith.create(lock, pin="4321")
+
+
+@pytest.mark.parametrize("settle", ["refused", "confirmed", "shown", "missing", "removed"])
+def test_digits_that_were_asked_for_are_free_again_when_that_is_settled(smith: Locksmith, settle: str) -> None:
+    lock = smith.lock()
+    code = smith.managed_code(lock, pin="1000")
+    _, asked = smith.update(code, pin="2000")
+    if settle == "refused":
+        smith.done(asked, errors=["device_rejected"])
+    elif settle == "confirmed":
+        smith.done(asked)
+        smith.done(smith.update(code, pin="1000")[1])
+    elif settle == "removed":
+        smith.remove(code)
+    else:
+        in_doubt(smith, asked)
+        assert smith.update(code, pin="2000")[1] is not None
+        smith.done(smith.operation(smith.take()[0].uid), errors=["device_rejected"])
+        smith.report(lock, *([{"code": "1000"}] if settle == "shown" else []))
+    assert smith.code(code.uid).wanted_pin_index is None
+    assert smith.create(lock, pin="2000")[0].status == "setting"
+
+
+def test_digits_that_are_chosen_are_none_that_another_code_is_to_have(
+    smith: Locksmith, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = smith.lock()
+    smith.update(smith.managed_code(lock), pin="000007")
+    drawn = iter([7, 8])
+    monkeypatch.setattr("secrets.randbelow", lambda _: next(drawn))
+    assert smith.pin_of(smith.create(lock, pin=None)[0]) == "000008"
 
 
 def test_change_that_was_never_taken_leaves_the_code_on_the_lock(smith: Locksmith) -> None:
@@ -732,6 +882,53 @@ def test_code_that_the_lock_does_not_hold_is_gone_at_once(smith: Locksmith) -> N
     assert smith.codes(lock) == []
     assert smith.types() == ["created", "failed_to_set_on_device", "deleted"]
     assert smith.told()[-1]["code"] is None
+
+
+def test_code_that_nobody_has_begun_to_set_is_gone_at_once(smith: Locksmith) -> None:
+    lock = smith.lock()
+    code, asked = smith.create(lock)
+    assert smith.remove(code) is None
+    assert (smith.codes(lock), smith.operation(asked.uid).state, smith.take()) == ([], "cancelled", [])
+    assert read_request(smith.operation(asked.uid).request).code.sealed_pin is None
+    assert smith.types() == ["created", "deleted"]
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_change_is_cancelled_by_a_removal_unless_it_was_taken(smith: Locksmith, taken: bool) -> None:
+    code = smith.managed_code(smith.lock())
+    _, change = smith.update(code, name="Night", pin="0815")
+    assert change is not None
+    if taken:
+        smith.take()
+        with pytest.raises(Conflict, match="Another change"):
+            smith.remove(code)
+        return
+    removal = smith.remove(code)
+    assert removal is not None
+    assert smith.operation(change.uid).state == "cancelled"
+    assert [one.uid for one in smith.take()] == [removal.uid]
+    smith.complete(removal, errors=["device_rejected"])
+    after = smith.code(code.uid)
+    assert (after.status, smith.pin_of(after), after.wanted_pin_index) == ("set", "4711", None)
+
+
+def test_conversion_is_cancelled_by_a_removal(smith: Locksmith) -> None:
+    lock = smith.lock()
+    code = smith.a_code(lock)
+    conversion = smith.convert(code)
+    smith.done(smith.remove(code))
+    assert smith.operation(conversion.uid).state == "cancelled"
+    assert smith.types() == ["unmanaged.created", "unmanaged.removed"]
+
+
+def test_code_that_may_be_there_is_removed_by_the_lock_though_its_new_setting_was_not_taken(smith: Locksmith) -> None:
+    code, asked = smith.create(smith.lock())
+    in_doubt(smith, asked)
+    smith.update(code)
+    removal = smith.remove(code)
+    assert removal is not None
+    smith.done(removal, errors=["device_rejected"])
+    assert smith.code(code.uid).status == "unknown"
 
 
 def test_unmanaged_code_that_nobody_may_remove_stays(smith: Locksmith) -> None:

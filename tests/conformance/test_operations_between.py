@@ -265,17 +265,21 @@ def test_job_of_an_older_report_does_not_undo_what_was_settled_since(smith: Lock
 
 
 @pytest.mark.parametrize(
-    ("shown", "said"),
-    [({"externalId": "42"}, {"external_id": "42"}), ({"externalId": "42", "code": "0815"}, {}), ({"code": "0815"}, {})],
+    ("shown", "counts", "said"),
+    [
+        ({"externalId": "42"}, Counts(discovered=1), {"external_id": "42"}),
+        ({"externalId": "42", "code": "0815"}, Counts(changed=1), {}),
+        ({"code": "0815"}, Counts(), {}),
+    ],
 )
-def test_code_that_a_lock_showed_as_another_before_the_completion_is_one(
-    smith: Locksmith, shown: dict[str, str], said: dict[str, Any]
+def test_code_that_a_lock_showed_otherwise_before_the_completion_is_one(
+    smith: Locksmith, shown: dict[str, str], counts: Counts, said: dict[str, Any]
 ) -> None:
     lock = smith.lock()
     code = smith.managed_code(lock)
     _, asked = smith.update(code, pin="0815")
     smith.take()
-    assert smith.report(lock, shown, complete=False) == Counts(discovered=1)
+    assert smith.report(lock, shown, complete=False) == counts
     assert asked is not None
     smith.complete(asked, **said)
     (after,) = smith.codes(lock)
@@ -284,6 +288,83 @@ def test_code_that_a_lock_showed_as_another_before_the_completion_is_one(
     smith.report(lock, shown)
     assert [one.uid for one in smith.codes(lock)] == [code.uid]
     assert "deleted_external_to_seam" not in smith.types()
+
+
+def test_both_digits_of_a_code_that_a_lock_shows_before_the_completion_are_one_code(smith: Locksmith) -> None:
+    lock = smith.lock()
+    code = smith.managed_code(lock)
+    _, asked = smith.update(code, pin="0815")
+    smith.take()
+    assert smith.report(lock, {"code": "0815"}, {"code": "4711"}) == Counts(discovered=1)
+    smith.complete(asked)
+    assert [(one.uid, smith.pin_of(one)) for one in smith.codes(lock)] == [(code.uid, "0815")]
+    assert smith.balance() == set()
+
+
+def test_new_digits_are_told_when_a_lock_without_ids_shows_them_after_the_time(smith: Locksmith) -> None:
+    lock = smith.lock()
+    code = smith.managed_code(lock)
+    _, asked = smith.update(code, pin="0815")
+    smith.take()
+    assert asked is not None
+    smith.silent(asked)
+    before = len(smith.told())
+    assert smith.report(lock, {"code": "0815"}) == Counts(changed=1)
+    (after,) = smith.codes(lock)
+    assert (after.uid, after.status, smith.pin_of(after), after.wanted_pin_index) == (code.uid, "set", "0815", None)
+    assert smith.types()[before:] == ["changed", "code_changed", "set_on_device"]
+    assert smith.report(lock, {"code": "0815"}) == Counts()
+
+
+@pytest.mark.parametrize("what", ["set", "update", "remove"])
+def test_report_from_before_the_time_was_over_is_late(smith: Locksmith, what: str) -> None:
+    lock = smith.lock()
+    code, asked = smith.create(lock) if what == "set" else (smith.managed_code(lock), None)
+    asked = asked or (smith.update(code, name="Night")[1] if what == "update" else smith.remove(code))
+    assert asked is not None
+    smith.take()
+    smith.silent(asked)
+    over = smith.time.wall
+    for said in ([], [{"externalId": "1", "code": "4711"}]):
+        assert smith.report(lock, *said, at=over - 1) == Late(over)
+    assert smith.code(code.uid).status == "unknown"
+    assert smith.report(lock, {"externalId": "1", "code": "4711"}, at=over) == Counts(changed=1)
+    assert smith.code(code.uid).status == "set"
+
+
+def test_job_of_an_older_report_does_not_say_what_became_of_a_code_in_doubt(smith: Locksmith) -> None:
+    lock = smith.lock()
+    code = smith.managed_code(lock, name="Guest")
+    _, asked = smith.update(code, name="Night")
+    assert asked is not None
+    smith.take()
+    more = [{"externalId": f"id-{n:06}"} for n in range(150)]
+    job = smith.report(lock, {"externalId": "1", "code": "4711", "name": "Guest"}, *more)
+    smith.silent(asked)
+    smith.runner().run_pending()
+    assert smith.job(job).state == "succeeded"
+    after = smith.code(code.uid)
+    assert (after.status, after.external_id) == ("unknown", "1")
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_report_without_a_time_says_nothing_of_what_was_done_since_it_came(smith: Locksmith, long: bool) -> None:
+    lock = smith.lock()
+    code, asked = smith.create(lock)
+    smith.take()
+    report = smith.read_untimed(lock, *({"externalId": f"id-{n:06}"} for n in range(150 if long else 1)))
+    smith.complete(asked, external_id="1")
+    plan = smith.plan(lock, report)
+    if long:
+        smith.time.wall += SECOND
+        smith.begin(lock, plan)
+        smith.runner().run_pending()
+    else:
+        assert smith.apply(lock, plan) == Counts(discovered=1)
+    assert smith.code(code.uid).status == "set"
+    assert "deleted_external_to_seam" not in smith.types()
+    smith.time.wall += SECOND
+    assert smith.report(lock) == Counts(vanished=2) or long
 
 
 def test_id_of_another_managed_code_is_refused(smith: Locksmith) -> None:

@@ -1,6 +1,11 @@
 -- When an operation of ours last had a say in what the lock holds of a code.
 alter table access_code add column settled_at bigint;
 
+-- The digits that a code is to have, or may have already, while an update is under way or in doubt.
+alter table access_code add column wanted_pin_index {bytes};
+
+create index access_code_by_wanted_pin on access_code (tenant_id, device_uid, wanted_pin_index);
+
 -- Whether a device has ever said that it is connected, or that it is not.
 alter table device_presence add column says_connected bigint not null default 1;
 
