@@ -121,17 +121,15 @@ def test_conversion_is_asked_for_taken_and_completed(house: House) -> None:
     assert taken == expected | {"leasedUntil": taken["leasedUntil"], "attempts": 1}
     assert house.take() == []
     assert house.operation(asked["uid"]) == taken
-    done = house.complete(asked["uid"], occurredAt=NOON, warnings=[{"warningCode": "slow"}])
+    at, at_as_well = asked["createdAt"], asked["createdAt"].replace("Z", "+00:00")
+    done = house.complete(asked["uid"], occurredAt=at, warnings=[{"warningCode": "slow"}])
     ended = done.json()
-    warning = {"warningCode": "slow", "message": "", "createdAt": NOON}
+    warning = {"warningCode": "slow", "message": "", "createdAt": at}
     assert (done.status, ended) == (200, taken | {
-        "state": "succeeded", "leasedUntil": None, "completedAt": ended["completedAt"], "occurredAt": NOON,
+        "state": "succeeded", "leasedUntil": None, "completedAt": ended["completedAt"], "occurredAt": at,
         "warnings": [warning],
     })  # fmt: skip
-    assert (
-        house.complete(asked["uid"], occurredAt="2026-03-02T13:00:00+01:00", warnings=[{"warningCode": "slow"}]).json()
-        == ended
-    )
+    assert house.complete(asked["uid"], occurredAt=at_as_well, warnings=[{"warningCode": "slow"}]).json() == ended
     assert house.complete(asked["uid"]).status == 409
     assert house.api.get(f"{CODES}/{code}/operations", house.key).json() == {"data": [ended], "nextCursor": None}
     shown = house.api.get(f"{CODES}/{code}", house.key).json()

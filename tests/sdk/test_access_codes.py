@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -109,7 +110,8 @@ def test_long_lists_of_codes_have_pages(sdk: Sdk, site: Site) -> None:
 def test_code_moves_to_the_managed_ones_when_the_connector_has_taken_it_over(sdk: Sdk, site: Site, code: str) -> None:
     sdk.call("access_codes.unmanaged.convert_to_managed", access_code_id=code, is_external_modification_allowed=True)
     assert sdk.call("access_codes.unmanaged.get", access_code_id=code)["is_managed"] is False
-    operation = site.complete(occurredAt="2026-03-02T08:15:28Z")
+    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    operation = site.complete(occurredAt=at)
     assert (operation["kind"], operation["state"]) == ("convert_access_code", "succeeded")
 
     shown = sdk.call("access_codes.get", access_code_id=code)
@@ -125,7 +127,7 @@ def test_code_moves_to_the_managed_ones_when_the_connector_has_taken_it_over(sdk
 
     assert history(sdk, code) == ["unmanaged.created", "unmanaged.converted_to_managed"]
     event = last_event(sdk, code)
-    assert (event["event_type"], event["occurred_at"]) == (CONVERTED, "2026-03-02T08:15:28.000Z")
+    assert (event["event_type"], event["occurred_at"]) == (CONVERTED, at)
     assert not any(event.get(name) for name in ARRAYS)
     if not sdk.kind.typed:
         assert not set(ARRAYS) & set(event)
