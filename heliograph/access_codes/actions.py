@@ -15,7 +15,7 @@ from heliograph.access_codes import store
 from heliograph.access_codes.applying import Counts, Step, apply_steps, steps_of
 from heliograph.access_codes.model import AccessCode, CodeFilter, CodeReport, Footing, Lock
 from heliograph.access_codes.pins import Pins
-from heliograph.access_codes.reconcile import diff
+from heliograph.access_codes.reconcile import diff, names_in
 from heliograph.connected_accounts import actions as connected_accounts
 from heliograph.devices import actions as devices
 from heliograph.devices.model import CustomMetadata, Device
@@ -29,6 +29,9 @@ from heliograph.tenancy.model import Scope
 
 MOST_AT_ONCE = 100
 """Changes that are made together with the request that reports them; a job makes more."""
+
+LARGE_LOCK = 5_000
+"""Codes of a lock that may be compared with several reports at a time."""
 
 REPORT_JOB = "access-code-report"
 REMOVAL_JOB = "access-code-removal"
@@ -47,7 +50,7 @@ class Postponed(msgspec.Struct, frozen=True):
 
 
 class Survey(msgspec.Struct, frozen=True):
-    """What was known of a lock over one snapshot."""
+    """What was known of a lock over one snapshot: all its codes, or those that a partial report can be about."""
 
     lock: Lock | None
     known: tuple[AccessCode, ...]
@@ -158,9 +161,18 @@ def raise_version(tx: Transaction, scope: Scope, device_uid: bytes, settled_at: 
     )  # fmt: skip
 
 
-def survey(tx: Transaction, scope: Scope, device_uid: bytes) -> Survey:
-    """Read what is known of a lock."""
-    return Survey(store.find_lock(tx, scope, device_uid), tuple(store.codes_on(tx, scope, device_uid)))
+def survey(tx: Transaction, scope: Scope, device_uid: bytes, report: CodeReport) -> Survey:
+    """Read what is known of a lock, as far as a report can have something to say about it."""
+    if report.complete:
+        known = store.codes_on(tx, scope, device_uid)
+    else:
+        known = store.codes_named(tx, scope, device_uid, *names_in(report))
+    return Survey(store.find_lock(tx, scope, device_uid), tuple(known))
+
+
+def is_large(tx: Transaction, scope: Scope, device_uid: bytes) -> bool:
+    """Tell whether so many codes of a lock are known that all of them take much memory."""
+    return store.holds_more(tx, scope, device_uid, LARGE_LOCK)
 
 
 def plan(surveyed: Survey, report: CodeReport) -> Plan:

@@ -1,20 +1,24 @@
-"""Requests of those to whom managed and unmanaged codes are different things: one is not there in place of the other.
-
-A request that is sent again because its answer was lost finds done what it asked for.
-"""
+"""Requests of those to whom managed and unmanaged codes are different things: neither stands in for the other."""
 
 from __future__ import annotations
 
 from heliograph.access_codes import actions, requests
 from heliograph.access_codes.changes import CodePatch, CodeWish
-from heliograph.access_codes.history import was_removed
+from heliograph.access_codes.events import UNMANAGED_REMOVED
+from heliograph.access_codes.managed_events import ACCESS_CODE_DELETED
 from heliograph.access_codes.model import CodeType
 from heliograph.access_codes.pins import Pins
 from heliograph.access_codes.surroundings import Found, around, require_locks
-from heliograph.errors import Invalid, NotFound
+from heliograph.errors import Invalid
+from heliograph.eventlog.cursors import Cursor
+from heliograph.eventlog.filters import EventQuery
+from heliograph.eventlog.paging import list_page
+from heliograph.ids import as_hex
 from heliograph.operations.model import Operation
 from heliograph.storage.engine import Transaction
 from heliograph.tenancy.model import Scope
+
+_END_OF_TIME = 2**62
 
 
 def create(tx: Transaction, scope: Scope, device_uid: bytes, wish: CodeWish, pins: Pins, patience: int) -> Found:
@@ -57,15 +61,18 @@ def update(
 def remove(
     tx: Transaction, scope: Scope, uid: bytes, device_uid: bytes | None, *, managed: bool, patience: int
 ) -> Operation | None:
-    """Remove a code; see `requests.remove`. None also when it was removed before.
-
-    Raises:
-        NotFound: when there is no such code and never was.
-    """
-    try:
-        actions.get_of_kind(tx, scope, uid, device_uid, managed=managed)
-    except NotFound:
-        if was_removed(tx, scope, uid, managed=managed):
-            return None
-        raise
+    """Remove a code; see `requests.remove`."""
+    actions.get_of_kind(tx, scope, uid, device_uid, managed=managed)
     return requests.remove(tx, scope, uid, None, patience)
+
+
+def was_removed(tx: Transaction, scope: Scope, uid: bytes, *, managed: bool) -> bool:
+    """Tell by the log whether there was such a code, removed as a managed or as an unmanaged one."""
+    told = ACCESS_CODE_DELETED if managed else UNMANAGED_REMOVED
+    query = EventQuery(since=0, until=_END_OF_TIME, types=(told.type,), target_ids=(as_hex(uid),))
+    cursor: Cursor | None = None
+    while True:
+        page = list_page(tx, scope, query, 1, cursor)
+        cursor = page.cursor
+        if page.events or cursor is None:
+            return bool(page.events)

@@ -147,6 +147,12 @@ def changed_code(change: Change, *, sealed_pin: bytes | None, now: int) -> Acces
     return msgspec.structs.replace(change.known, **fields, updated_at=now, version=change.known.version + 1)
 
 
+def names_in(report: CodeReport) -> tuple[set[str], set[bytes]]:
+    """Return the ids and the blind indexes of PINs by which a report names codes; a partial one is about no others."""
+    ids = {code.external_id for code in report.codes if code.external_id is not None}
+    return ids, {code.pin_index for code in report.codes if code.pin_index is not None}
+
+
 def _uid(code: AccessCode) -> bytes:
     return code.uid
 

@@ -141,7 +141,8 @@ def _chunks(context: JobContext, sealer: Sealer) -> Iterator[Chunk]:
     is_current = False
     while not is_current:
         # What is known already shows what this job did before, whatever became of it meanwhile.
-        plan = actions.plan(context.read(partial(actions.survey, scope=context.scope, device_uid=device_uid)), report)
+        survey = partial(actions.survey, scope=context.scope, device_uid=device_uid, report=report)
+        plan = actions.plan(context.read(survey), report)
         version, is_current = plan.version, True
         # The last chunk has no steps: it makes sure that nothing came between, and sums up.
         for start in range(0, len(plan.steps) + CHANGES_AT_ONCE, CHANGES_AT_ONCE):

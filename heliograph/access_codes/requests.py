@@ -29,7 +29,7 @@ from heliograph.access_codes.settling import Fact, deleted
 from heliograph.access_codes.telling import cancel, remove_codes, tell
 from heliograph.connected_accounts import actions as connected_accounts
 from heliograph.devices import actions as devices
-from heliograph.errors import Conflict, require_version
+from heliograph.errors import Conflict, Invalid, require_version
 from heliograph.ids import Secret, new_uid
 from heliograph.operations import actions as operations
 from heliograph.operations.model import Operation
@@ -80,8 +80,10 @@ def create(
         Conflict: when the device is not enrolled.
         DuplicatePin: when the lock holds a code with these digits.
         Unprocessable: when the device belongs to no connected account.
+        Invalid: when its time is over.
     """
     footing = footing_of(tx, scope, device_uid, "/deviceUid")
+    _require_future(tx, wish.ends_at)
     uid = new_uid()
     pin = wish.pin or _free_pin(tx, scope, device_uid, pins)
     pin_index = pins.index(device_uid, pin.reveal())
@@ -111,7 +113,7 @@ def update(
         NotFound, PreconditionFailed: as for every change of a resource.
         Conflict: when the code is not managed, or something else is to be done about it first.
         DuplicatePin: when the lock holds another code with the new digits.
-        Invalid: when its time would end before it begins.
+        Invalid: when its time would end before it begins, or has ended.
     """
     code = get(tx, scope, uid)
     if not code.managed:
@@ -141,6 +143,8 @@ def update(
     needs_lock = target != target_of(code) or code.is_missed
     if not needs_lock and allowed == code.external_modification_allowed:
         return code, None
+    if target.ends_at != code.ends_at:
+        _require_future(tx, target.ends_at)
     wanted = code.wanted_pin_index
     if target.pin_index is not None and target.pin_index != code.pin_index:
         _require_free_pin(tx, scope, code.device_uid, target.pin_index, uid)
@@ -254,6 +258,11 @@ def _switched(allowed: bool) -> Fact:
     before = str(not allowed).lower()
     change = managed_events.ChangedProperty(property=_SWITCH, from_=before, to=after)
     return Fact(managed_events.ACCESS_CODE_CHANGED, {"changed_properties": (change,)})
+
+
+def _require_future(tx: Transaction, ends_at: int | None) -> None:
+    if ends_at is not None and ends_at <= tx.now:
+        raise Invalid.at("/endsAt", "past", "The end must be in the future.")
 
 
 def _with_digits(tx: Transaction, scope: Scope, device_uid: bytes, pin_index: bytes) -> list[AccessCode]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -112,6 +112,32 @@ def codes_with_id(tx: Transaction, scope: Scope, device_uid: bytes, external_id:
     sql = f"{_CODE} and device_uid = :device_uid and external_id = :external_id"
     rows = tx.all(sql, tenant_id=scope.tenant_id, device_uid=device_uid, external_id=external_id)
     return [_code(row) for row in rows]
+
+
+def codes_named(
+    tx: Transaction, scope: Scope, device_uid: bytes, external_ids: Collection[str], pin_indexes: Collection[bytes]
+) -> list[AccessCode]:
+    """Read the codes of one lock that have one of these ids or PINs, or are to have one, in the order of their uids."""
+    found: dict[bytes, AccessCode] = {}
+    columns = {"external_id": external_ids, "pin_index": pin_indexes, "wanted_pin_index": pin_indexes}
+    for column, wanted in columns.items():
+        for batch in batches(wanted):
+            names, values = placeholders(column, batch)
+            sql = f"{_CODE} and device_uid = :device_uid and {column} in ({names})"
+            rows = tx.all(sql, tenant_id=scope.tenant_id, device_uid=device_uid, **values)
+            found |= {row[0]: _code(row) for row in rows}
+    return [found[uid] for uid in sorted(found)]
+
+
+def holds_more(tx: Transaction, scope: Scope, device_uid: bytes, number: int) -> bool:
+    """Tell whether one lock has more codes than that."""
+    return bool(
+        tx.all(
+            "select uid from access_code where tenant_id = :tenant_id and device_uid = :device_uid"
+            " order by uid limit 1 offset :number",
+            tenant_id=scope.tenant_id, device_uid=device_uid, number=number,
+        )
+    )  # fmt: skip
 
 
 def some_codes_on(tx: Transaction, scope: Scope, device_uid: bytes, limit: int) -> list[AccessCode]:

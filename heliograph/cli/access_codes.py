@@ -88,3 +88,85 @@ def list_operations(session: Session, uid: Uid, tenant: Tenant = None) -> None:
     """List what connectors were asked to do about a code, the newest first."""
     path = path_of("access-codes", uid, "operations")
     print_list(session.client.pages(path, {"tenantUid": tenant}), OPERATIONS, session.as_json)
+
+
+def _print_change(session: Session, change: dict[str, Any]) -> None:
+    """Print a code and the operation that brings it to the lock."""
+    if session.as_json:
+        print_item(change, as_json=True)
+    else:
+        print_item({**change["accessCode"], "operation": (change["operation"] or {}).get("uid")}, as_json=False)
+
+
+@app.command()
+@with_session
+def create(
+    session: Session,
+    device: Annotated[str, typer.Option("--device", metavar="UID", help="The lock.")],
+    code: Annotated[
+        str | None, typer.Option("--code", metavar="DIGITS", help="Its PIN; without one six digits are chosen.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="TEXT", help="Its name.")] = None,
+    starts_at: Annotated[
+        str | None, typer.Option("--starts-at", metavar="TIME", help="From when on it works (RFC 3339).")
+    ] = None,
+    ends_at: Annotated[
+        str | None, typer.Option("--ends-at", metavar="TIME", help="Until when it works (RFC 3339).")
+    ] = None,
+    modifiable: Annotated[
+        bool, typer.Option("--allow-external-modification", help="It may be changed at the lock.")
+    ] = False,
+    tenant: Tenant = None,
+) -> None:
+    """Create a managed code and have it set on the lock; show it and the operation."""
+    fields: dict[str, Any] = {
+        "deviceUid": device, "code": code, "name": name, "startsAt": starts_at, "endsAt": ends_at,
+        "isExternalModificationAllowed": modifiable,
+    }  # fmt: skip
+    body = {field_name: value for field_name, value in fields.items() if value is not None}
+    answer = session.client.request("POST", path_of("access-codes"), {"tenantUid": tenant}, body)
+    _print_change(session, answer.document)
+
+
+@app.command()
+@with_session
+def update(
+    session: Session,
+    uid: Uid,
+    code: Annotated[str | None, typer.Option("--code", metavar="DIGITS", help="Its new PIN.")] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="TEXT", help="Its new name; '' for none.")] = None,
+    starts_at: Annotated[
+        str | None, typer.Option("--starts-at", metavar="TIME", help="From when on it works (RFC 3339); '' for none.")
+    ] = None,
+    ends_at: Annotated[
+        str | None, typer.Option("--ends-at", metavar="TIME", help="Until when it works (RFC 3339); '' for none.")
+    ] = None,
+    modifiable: Annotated[
+        bool | None,
+        typer.Option(
+            "--allow-external-modification/--no-external-modification", help="It may be changed at the lock, or not."
+        ),
+    ] = None,
+    tenant: Tenant = None,
+) -> None:
+    """Have a managed code changed on its lock; show it as it is until then, and the operation.
+
+    Without options, a code that the lock does not hold is set again.
+    """
+    removable = {"name": name, "startsAt": starts_at, "endsAt": ends_at}
+    body: dict[str, Any] = {key: value or None for key, value in removable.items() if value is not None}
+    lasting = {"code": code, "isExternalModificationAllowed": modifiable}
+    body |= {key: value for key, value in lasting.items() if value is not None}
+    answer = session.client.request("PATCH", path_of("access-codes", uid), {"tenantUid": tenant}, body)
+    _print_change(session, answer.document)
+
+
+@app.command()
+@with_session
+def delete(session: Session, uid: Uid, tenant: Tenant = None) -> None:
+    """Have a code removed from its lock, and show the operation; there is none when the lock did not hold the code."""
+    answer = session.client.request("DELETE", path_of("access-codes", uid), {"tenantUid": tenant})
+    if answer.document is not None:
+        print_item(answer.document, session.as_json)
+    elif not session.as_json:
+        say("removed")

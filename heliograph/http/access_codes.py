@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Annotated, Literal
 
@@ -139,6 +140,9 @@ class AccessCodeBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     created_at: str
     updated_at: str
 
+    def __repr__(self) -> str:
+        return "AccessCodeBody(...)"
+
 
 class AccessCodeList(msgspec.Struct, frozen=True, rename="camel"):
     """A page of access codes, without their PINs."""
@@ -220,8 +224,7 @@ async def report_access_codes(request: Request) -> Response:
     report = await _taken_apart(request, partial(_read, request, uid, pins, now, most))
     await services.read(partial(actions.footing_of, scope=scope, device_uid=uid))
     for _ in range(TURNS):
-        surveyed = await services.read(partial(actions.survey, scope=scope, device_uid=uid))
-        plan = await services.compute(partial(actions.plan, surveyed, report))
+        plan = await _compared(request, scope, uid, report)
         if plan.is_long:
             break
         step = partial(actions.apply, scope=scope, device_uid=uid, plan=plan, pins=pins)
@@ -234,10 +237,19 @@ async def report_access_codes(request: Request) -> Response:
 
 
 async def _taken_apart(request: Request, read: partial[CodeReport]) -> CodeReport:
-    if len(request.body) < LARGE_BODY:
+    async with AsyncExitStack() as stack:
+        if len(request.body) >= LARGE_BODY:
+            await stack.enter_async_context(request.services.large_work)
         return await request.services.compute(read)
-    async with request.services.large_work:
-        return await request.services.compute(read)
+
+
+async def _compared(request: Request, scope: Scope, uid: Uid, report: CodeReport) -> Plan:
+    services = request.services
+    async with AsyncExitStack() as stack:
+        if report.complete and await services.read(partial(actions.is_large, scope=scope, device_uid=uid)):
+            await stack.enter_async_context(services.large_work)
+        surveyed = await services.read(partial(actions.survey, scope=scope, device_uid=uid, report=report))
+        return await services.compute(partial(actions.plan, surveyed, report))
 
 
 def _read(request: Request, device_uid: Uid, pins: Pins, now: int, most: int) -> CodeReport:

@@ -76,6 +76,9 @@ class OperationCode(msgspec.Struct, frozen=True, kw_only=True, rename="camel", o
     code: str | msgspec.UnsetType | None = msgspec.UNSET
     current_code: str | msgspec.UnsetType = msgspec.UNSET
 
+    def __repr__(self) -> str:
+        return "OperationCode(...)"
+
 
 class OperationError(msgspec.Struct, frozen=True, rename="camel"):
     """Why an operation failed."""

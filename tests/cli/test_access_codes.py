@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -80,3 +80,58 @@ def test_account_is_disconnected_and_connected_again(remote: Cli, account: str) 
 
 def test_account_without_a_connection_says_so_when_no_reason_is_given(remote: Cli, account: str) -> None:
     assert remote.json("connected-accounts", "disconnect", account)["errors"][0]["code"] == "account_disconnected"
+
+
+def carry_out(server: Server, operation: dict[str, Any], outcome: str = "succeeded") -> None:
+    """Do as a connector what is asked of it."""
+    server.request("GET", f"/v1/device-operations?deviceUid={operation['deviceUid']}")
+    path = f"/v1/device-operations/{operation['uid']}/complete"
+    assert server.request("POST", path, body={"outcome": outcome}).status == 200
+
+
+def test_code_is_created_changed_and_deleted_by_way_of_the_lock(remote: Cli, server: Server, lock: str) -> None:
+    times = ("--starts-at", "2099-03-02T12:00:00Z", "--ends-at", "2099-03-02T13:00:00Z")
+    made = remote.json("access-codes", "create", "--device", lock, "--code", "2580", "--name", "Porter", *times)
+    code, operation = made["accessCode"], made["operation"]
+    assert (code["name"], code["status"], code["type"]) == ("Porter", "setting", "time_bound")
+    assert (operation["kind"], code["isExternalModificationAllowed"]) == ("set_access_code", False)
+    carry_out(server, operation)
+    assert remote.json("access-codes", "get", code["uid"], "--pin")["code"] == "2580"
+
+    wish = ("--code", "1470", "--name", "", "--starts-at", "", "--ends-at", "", "--allow-external-modification")
+    changed = remote.json("access-codes", "update", code["uid"], *wish)
+    assert changed["accessCode"]["isExternalModificationAllowed"] is True
+    carry_out(server, changed["operation"])
+    after = remote.json("access-codes", "get", code["uid"], "--pin")
+    assert (after["code"], after["name"], after["type"]) == ("1470", None, "ongoing")
+    assert remote.json("access-codes", "update", code["uid"], "--no-external-modification")["operation"] is None
+
+    removal = remote.json("access-codes", "delete", code["uid"])
+    assert removal["kind"] == "remove_access_code"
+    carry_out(server, removal)
+    assert "no such access code" in remote.refused("access-codes", "get", code["uid"])
+
+
+def test_created_code_is_shown_with_its_operation(remote: Cli, lock: str) -> None:
+    shown = remote.ok("access-codes", "create", "--device", lock, "--code", "3690", "--name", "Night porter")
+    assert "Night porter" in shown
+    assert "3690" not in shown
+    assert "operation" in shown
+
+
+def test_code_that_was_never_set_is_deleted_at_once_or_set_again(remote: Cli, server: Server, lock: str) -> None:
+    made = remote.json("access-codes", "create", "--device", lock)
+    carry_out(server, made["operation"], "failed")
+    uid = made["accessCode"]["uid"]
+    again = remote.json("access-codes", "update", uid)
+    assert again["operation"]["kind"] == "set_access_code"
+    carry_out(server, again["operation"], "failed")
+    assert remote.ok("access-codes", "delete", uid, "--json") == ""
+    assert "no such access code" in remote.refused("access-codes", "delete", uid)
+
+
+def test_what_is_wrong_with_a_new_code_is_told(remote: Cli, lock: str) -> None:
+    created = ("access-codes", "create", "--device", lock)
+    assert "1 to 20 digits" in remote.refused(*created, "--code", "12a4")
+    assert "must be in the future" in remote.refused(*created, "--ends-at", "2001-01-01T00:00:00Z")
+    assert "holds another access code" in remote.refused(*created, "--code", "4711")

@@ -88,7 +88,7 @@ class Locksmith:
         return msgspec.structs.replace(self.read(lock, *codes), reported_at=None)
 
     def plan(self, lock: Device, report: CodeReport) -> Plan:
-        return actions.plan(self.fleet.read(actions.survey, self.here, lock.uid), report)
+        return actions.plan(self.fleet.read(actions.survey, self.here, lock.uid, report), report)
 
     def apply(self, lock: Device, plan: Plan) -> Counts | Late | Postponed:
         outcome: Counts | Late | Postponed = self.fleet.write(actions.apply, self.here, lock.uid, plan, self.pins)

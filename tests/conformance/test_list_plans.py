@@ -106,11 +106,12 @@ def _fill_codes(tx: Transaction, scope: Scope, number: int) -> None:
         wanted_pin_index=number.to_bytes(16, "big") if number % 100 == 34 else None, **times,
     )  # fmt: skip
     access_codes_store.insert_codes(tx, scope, [code])
-    rare = number % 1000 == 0
+    rare, held = number % 1000 == 0, number % 4 == 1
+    is_pending = rare or held or account.uid == KNOWN
     operation = Operation(
-        uid=new_uid(), kind="convert_access_code", state="pending" if rare else "succeeded", device_uid=lock,
+        uid=new_uid(), kind="convert_access_code", state="pending" if is_pending else "succeeded", device_uid=lock,
         account_uid=account.uid, subject_uid=SUBJECT if rare else code.uid, request={}, created_at=number,
-        deadline=number + 1,
+        deadline=number + 1, leased_until=10 if held else 0,
     )  # fmt: skip
     operations_store.insert(tx, scope, operation)
 
@@ -146,6 +147,11 @@ def _operations_about(tx: Transaction, scope: Scope, before: bytes | None) -> tu
 def _codes_of_digits(tx: Transaction, scope: Scope) -> tuple[list[AccessCode], None]:
     pin = (1234).to_bytes(16, "big")
     return access_codes_store.codes_with_pin(tx, scope, bytes(15) + bytes([100 + 1234 % 50]), pin), None
+
+
+def _codes_of_names(tx: Transaction, scope: Scope, ids: tuple[str, ...], numbers: tuple[int, ...]) -> Any:
+    pins = [number.to_bytes(16, "big") for number in numbers]
+    return access_codes_store.codes_named(tx, scope, bytes(15) + bytes([100 + 1234 % 50]), ids, pins), None
 
 
 def _codes_wanting_digits(tx: Transaction, scope: Scope) -> tuple[list[AccessCode], None]:
@@ -213,8 +219,8 @@ LISTINGS: dict[str, Listing] = {
 }
 
 
-def _plan(large: Large, listing: Listing, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return how the database answers the first statement of a listing, which found something."""
+def _plan(large: Large, listing: Listing, monkeypatch: pytest.MonkeyPatch, number: int = 0) -> list[str]:
+    """Return how the database answers a statement of a listing, the first one by default, which found something."""
     statements: list[tuple[str, dict[str, Any]]] = []
     with large.connection.transaction(START_OF_TIME, write=False) as tx, monkeypatch.context() as patch:
         for transaction in (SqliteTransaction, PostgresTransaction):
@@ -228,7 +234,7 @@ def _plan(large: Large, listing: Listing, monkeypatch: pytest.MonkeyPatch) -> li
             patch.setattr(transaction, "all", noted)
         found, _ = listing(tx, large.scope)
         assert found
-        sql, values = statements[0]
+        sql, values = statements[number]
         explain = "explain query plan" if tx.dialect == "sqlite" else "explain"
         return [str(row[-1]) for row in tx.all(f"{explain} {sql}", **values)]
 
@@ -256,8 +262,10 @@ CASES: list[tuple[str, Listing]] = [
     ("access_code_by_wanted_pin", _codes_wanting_digits),
     ("access_code_by", _digits_in_use),
     ("access_code_by_external_id", _codes_with_id),
-    ("device_operation_by_state", partial(_offered, wanted=Wanted())),
-    ("device_operation_by_state", partial(_offered, wanted=Wanted(device_uids=(LOCK, new_uid())))),
+    ("access_code_by_external_id", partial(_codes_of_names, ids=("id-1234", "id-1284"), numbers=())),
+    ("access_code_by_pin", partial(_codes_of_names, ids=(), numbers=(1234, 1284))),
+    ("device_operation_by_device", partial(_offered, wanted=Wanted(device_uids=(LOCK, new_uid())))),
+    ("device_operation_by_account", partial(_offered, wanted=Wanted(account_uids=(KNOWN, new_uid())))),
     ("device_operation_by_deadline", _overdue),
     ("device_operation_by_subject", partial(_operations_about, before=None)),
     ("device_operation_by_subject", partial(_operations_about, before=b"\xff" * 16)),
@@ -285,3 +293,21 @@ UID_LISTINGS: dict[str, Listing] = {
 def test_a_few_are_found_by_their_uids(large: Large, listed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = _plan(large, UID_LISTINGS[listed], monkeypatch)
     assert not _goes_through_the_tenant(plan), plan
+
+
+@pytest.mark.parametrize("statement", [0, 1], ids=["never held", "given up"])
+@pytest.mark.parametrize(
+    ("index", "wanted"),
+    [
+        ("device_operation_by_lease", Wanted()),
+        ("device_operation_by_device", Wanted(device_uids=(LOCK,))),
+        ("device_operation_by_account", Wanted(account_uids=(KNOWN,))),
+    ],
+)
+def test_operations_that_are_held_are_not_gone_through(
+    large: Large, index: str, wanted: Wanted, statement: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = _plan(large, partial(_offered, wanted=wanted), monkeypatch, statement)
+    assert any(f" {index}" in line for line in plan), plan
+    assert any("leased_until" in line for line in plan if "Filter" not in line), plan
+    assert not any("TEMP B-TREE" in line or "Sort" in line for line in plan), plan

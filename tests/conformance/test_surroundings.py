@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from heliograph.access_codes import requests
-from heliograph.access_codes.history import was_removed
+from heliograph.access_codes.kinds import was_removed
 from heliograph.access_codes.model import CodeFilter
 from heliograph.access_codes.surroundings import list_around as list_codes_around
 from heliograph.devices import actions as devices

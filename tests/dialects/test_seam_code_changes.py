@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from heliograph.access_codes import kinds
+from heliograph.eventlog.paging import Page, list_page
 from heliograph.ids import new_uid
 from tests.dialects.premises import Premises, uuid
 
@@ -288,6 +291,7 @@ def test_type_fits_the_times(house: Premises) -> None:
     at = "2099-01-01T00:00:00Z"
     wishes: tuple[dict[str, Any], ...] = (
         {"type": "ongoing", "ends_at": at}, {"type": "time_bound"}, {"type": "weekly"}, {"is_managed": False},
+        {"ends_at": "2001-01-01T00:00:00Z"},
     )  # fmt: skip
     for wish in wishes:
         assert house.refused(UPDATE, access_code_id=code, **wish) == (400, "invalid_input")
@@ -330,6 +334,21 @@ def test_deletion_that_is_sent_again_does_not_look_like_a_failure(house: Premise
     assert house.refused(getting, access_code_id=code) == NO_CODE
     assert attempt(house.call("DELETE", path, query=query)) == SUCCESS
     assert attempt(house.post(path, access_code_id=code)) == SUCCESS
+
+
+def test_log_is_searched_for_a_code_that_is_gone_without_holding_up_those_who_write(
+    house: Premises, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searching: list[str] = []
+
+    def noted(*args: Any, **named: Any) -> Page:
+        searching.append(threading.current_thread().name)
+        return list_page(*args, **named)
+
+    monkeypatch.setattr(kinds, "list_page", noted)
+    assert house.refused(DELETE, access_code_id=uuid("1" * 32)) == NO_CODE
+    assert searching
+    assert all(name.startswith("reader") for name in searching), searching
 
 
 def test_code_that_the_lock_never_held_is_gone_at_once(house: Premises) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _NUMBERS = count(1)
 CODES, OPERATIONS = "/v1/access-codes", "/v1/device-operations"
+COMES, GOES = "2099-03-02T12:00:00.000000Z", "2099-03-02T13:00:00.000000Z"
 NOON, ONE = "2026-03-02T12:00:00.000000Z", "2026-03-02T13:00:00.000000Z"
 CANARY = "73519846207"
 """A PIN that nothing else contains."""
@@ -172,12 +173,12 @@ def test_failure_is_told_in_the_connectors_words(house: House) -> None:
 
 def test_code_is_created_changed_and_removed(house: House) -> None:
     lock = house.lock()
-    made = house.create(lock, name="Guest", startsAt=NOON, endsAt=ONE)
+    made = house.create(lock, name="Guest", startsAt=COMES, endsAt=GOES)
     code, asked = made["accessCode"], made["operation"]
     assert (code["managed"], code["status"], code["type"], code["hasPin"]) == (True, "setting", "time_bound", True)
     assert (asked["kind"], asked["accessCode"]) == (
         "set_access_code",
-        {"externalId": None, "name": "Guest", "type": "time_bound", "startsAt": NOON, "endsAt": ONE},
+        {"externalId": None, "name": "Guest", "type": "time_bound", "startsAt": COMES, "endsAt": GOES},
     )
     (taken,) = house.take()
     assert taken["accessCode"] == asked["accessCode"] | {"code": "4711"}
@@ -306,6 +307,7 @@ def test_conversion_with_an_idempotency_key_is_tried_once(house: House) -> None:
         ({"startsAt": "noon"}, [("/startsAt", "time")]),
         ({"startsAt": ONE, "endsAt": NOON}, [("/endsAt", "time-order")]),
         ({"startsAt": NOON, "endsAt": NOON}, [("/endsAt", "time-order")]),
+        ({"endsAt": NOON}, [("/endsAt", "past")]),
         ({"isExternalModificationAllowed": 1}, [("/isExternalModificationAllowed", "type")]),
         ({"pin": "4711"}, [("/pin", "unknown-field")]),
         ({"managed": True}, [("/managed", "unknown-field")]),

@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from heliograph.access_codes import kinds
 from heliograph.access_codes.changes import DuplicatePin
-from heliograph.access_codes.model import CodeType
+from heliograph.access_codes.model import CodeType, GivenCode
 from heliograph.access_codes.pins import Pins
 from heliograph.dialects.seam.answers import SeamError, done, missing
 from heliograph.dialects.seam.code_reading import codes_for
@@ -25,15 +25,14 @@ from heliograph.http.code_changes import (
     CREATE,
     DELETE,
     UPDATE,
-    AccessCodePatch,
     Name,
-    NewAccessCode,
+    ask,
+    given_parts,
     patch_of,
     patience_of,
     wish_of,
 )
 from heliograph.http.messages import Request, Response
-from heliograph.ids import as_hex
 
 Digits = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -103,21 +102,14 @@ async def create_code(request: Request) -> Response:
         raise invalid_parameters(faults)
     allowed = one_flag(given.is_external_modification_allowed, given.allow_external_modification)
     wish = wish_of(
-        NewAccessCode(
-            device_uid=as_hex(given.device_id), code=given.code, name=given.name, starts_at=given.starts_at,
-            ends_at=given.ends_at, is_external_modification_allowed=bool(allowed),
-        )
-    )  # fmt: skip
-    services = request.services
-    if wish.ends_at is not None and wish.ends_at <= services.store.clock.now():
-        raise invalid_parameters([Fault("/ends_at", "past", "The end must be in the future.")])
+        GivenCode(code=given.code, name=given.name, starts_at=given.starts_at, ends_at=given.ends_at), bool(allowed)
+    )
     step = partial(
         kinds.create, scope=codes.scope, device_uid=given.device_id, wish=wish, pins=codes.pins,
         patience=patience_of(request),
     )  # fmt: skip
     with _in_seam_s_words(), missing("device"):
-        made = await services.write(step, [codes.scope.tenant_id])
-    services.operations.notice(codes.scope.tenant_id)
+        made = await ask(request, codes.scope, step)
     return done(access_code=codes.render(made)[0])
 
 
@@ -129,35 +121,31 @@ async def update_code(request: Request) -> Response:
         words = "A managed access code cannot be given up; delete it."
         raise invalid_parameters([Fault("/is_managed", "unavailable", words)])
     allowed = one_flag(given.is_external_modification_allowed, given.allow_external_modification)
-    patch = patch_of(
-        AccessCodePatch(
-            code=given.code, name=given.name, starts_at=_time(given, "starts_at"), ends_at=_time(given, "ends_at"),
-            is_external_modification_allowed=UNSET if allowed is None else allowed,
-        )
-    )  # fmt: skip
-    services = request.services
+    parts = given_parts(given) | _no_times(given)
+    patch = patch_of(parts, UNSET if allowed is None else allowed)
     step = partial(
         kinds.update, scope=scope, uid=given.access_code_id, device_uid=given.device_id, patch=patch, type=given.type,
-        pins=Pins(services.sealer, scope), patience=patience_of(request),
+        pins=Pins(request.services.sealer, scope), patience=patience_of(request),
     )  # fmt: skip
     with _in_seam_s_words(), missing("access_code"):
-        await services.write(step, [scope.tenant_id])
-    services.operations.notice(scope.tenant_id)
+        await ask(request, scope, step)
     return done()
 
 
-def _time(given: UpdateCode, name: str) -> str | UnsetType | None:
-    """Return a time to set, None for none: an ongoing code has neither.
+def _no_times(given: UpdateCode) -> dict[str, None]:
+    """Return the times that are taken away: those of a code that is to be ongoing.
 
     Raises:
-        Invalid: when the code is to be ongoing and to have a time.
+        Invalid: when such a code is to have a time.
     """
-    time: str | UnsetType | None = getattr(given, name)
     if given.type != "ongoing":
-        return time
-    if time is not UNSET and time is not None:
-        raise invalid_parameters([Fault(f"/{name}", "time-frame", "An ongoing access code has no time frame.")])
-    return None
+        return {}
+    times = {"starts_at": given.starts_at, "ends_at": given.ends_at}
+    words = "An ongoing access code has no time frame."
+    faults = [Fault(f"/{name}", "time-frame", words) for name, time in times.items() if time not in (UNSET, None)]
+    if faults:
+        raise invalid_parameters(faults)
+    return dict.fromkeys(times)
 
 
 async def delete_code(request: Request) -> Response:

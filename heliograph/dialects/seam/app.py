@@ -6,9 +6,9 @@ from heliograph.dialects.seam.access_code_changes import ACCESS_CODE_CHANGES
 from heliograph.dialects.seam.access_codes import ACCESS_CODES
 from heliograph.dialects.seam.answers import (
     failure_response,
+    headers_of_all,
     no_such_path,
     refusal_response,
-    request_id_header,
     wrong_method,
 )
 from heliograph.dialects.seam.connected_accounts import CONNECTED_ACCOUNTS
@@ -40,4 +40,4 @@ ROUTES = Routes(
 # The SDK for Python of major 2 drops the path of the endpoint that it is given.
 _HEADS = frozenset(route.path.removeprefix(PREFIX).split("/")[1] for route in ROUTES.all)
 
-SEAM = Dialect(PREFIX, _HEADS, ROUTES, refusal_response, failure_response, request_id_header)
+SEAM = Dialect(PREFIX, _HEADS, ROUTES, refusal_response, failure_response, headers_of_all)

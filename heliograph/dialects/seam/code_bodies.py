@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -28,30 +28,6 @@ ShowPin = Callable[[bytes, bytes | None], str | None]
 """Returns the PIN that was sealed for a code, given by its uid, or None to those who may not read it."""
 
 
-class UnmanagedBody(msgspec.Struct, frozen=True, kw_only=True):
-    """A code that somebody set at the lock. `code` is its PIN; null to who may not read it, or when the lock hides it.
-
-    The two `cannot_...` are there only when they are so.
-    """
-
-    access_code_id: str
-    device_id: str
-    workspace_id: str
-    is_managed: Literal[False] = False
-    name: str | None
-    code: str | None
-    type: CodeType
-    status: Status
-    display_status: str
-    starts_at: str | None
-    ends_at: str | None
-    created_at: str
-    errors: tuple[ErrorBody, ...]
-    warnings: tuple[WarningBody, ...]
-    cannot_be_managed: Literal[True] | UnsetType = UNSET
-    cannot_delete_unmanaged_access_code: Literal[True] | UnsetType = UNSET
-
-
 class MutationBody(msgspec.Struct, frozen=True, kw_only=True):
     """A change that is on its way to the lock; `from` and `to` are left out when the code comes or goes as a whole."""
 
@@ -61,29 +37,51 @@ class MutationBody(msgspec.Struct, frozen=True, kw_only=True):
     from_: dict[str, str | None] | UnsetType = msgspec.field(name="from", default=UNSET)
     to: dict[str, str | None] | UnsetType = UNSET
 
+    def __repr__(self) -> str:
+        return "MutationBody(...)"
 
-class ManagedBody(msgspec.Struct, frozen=True, kw_only=True):
-    """A code that Heliograph manages. `code` is its PIN; null to who may not read it.
 
-    Heliograph has no backup, offline or one-time codes, and none that share their digits.
-    """
+class CodeBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What managed and unmanaged codes have in common; `code` is the PIN, null to who may not read it."""
 
     access_code_id: str
     device_id: str
     workspace_id: str
-    is_managed: Literal[True] = True
     name: str | None
     code: str | None
-    common_code_key: None = None
     type: CodeType
     status: Status
     display_status: str
     starts_at: str | None
     ends_at: str | None
     created_at: str
-    pending_mutations: tuple[MutationBody, ...]
     errors: tuple[ErrorBody, ...]
     warnings: tuple[WarningBody, ...]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(...)"
+
+
+class UnmanagedBody(CodeBody, frozen=True, kw_only=True):
+    """A code that somebody set at the lock. `code` is its PIN; null to who may not read it, or when the lock hides it.
+
+    The two `cannot_...` are there only when they are so.
+    """
+
+    is_managed: Literal[False] = False
+    cannot_be_managed: Literal[True] | UnsetType = UNSET
+    cannot_delete_unmanaged_access_code: Literal[True] | UnsetType = UNSET
+
+
+class ManagedBody(CodeBody, frozen=True, kw_only=True):
+    """A code that Heliograph manages. `code` is its PIN; null to who may not read it.
+
+    Heliograph has no backup, offline or one-time codes, and none that share their digits.
+    """
+
+    is_managed: Literal[True] = True
+    common_code_key: None = None
+    pending_mutations: tuple[MutationBody, ...]
     is_external_modification_allowed: bool
     is_scheduled_on_device: bool
     is_backup: Literal[False] = False
@@ -111,42 +109,35 @@ class CodeRenderer:
 
     def _unmanaged(self, code: AccessCode) -> UnmanagedBody:
         return UnmanagedBody(
-            access_code_id=as_uuid(code.uid),
-            device_id=as_uuid(code.device_uid),
-            workspace_id=self._workspace_id,
-            name=code.name,
-            code=self._show_pin(code.uid, code.sealed_pin),
-            type=code.type,
-            status=code.status,
-            display_status=DISPLAYED[code.status],
-            starts_at=_optional(code.starts_at),
-            ends_at=_optional(code.ends_at),
-            created_at=print_milliseconds(code.created_at),
-            errors=self._errors(code),
-            warnings=warnings(code.warnings),
+            **self._common(code),
             cannot_be_managed=True if code.cannot_be_managed else UNSET,
             cannot_delete_unmanaged_access_code=True if code.cannot_delete else UNSET,
         )
 
     def _managed(self, code: AccessCode) -> ManagedBody:
         return ManagedBody(
-            access_code_id=as_uuid(code.uid),
-            device_id=as_uuid(code.device_uid),
-            workspace_id=self._workspace_id,
-            name=code.name,
-            code=self._show_pin(code.uid, code.sealed_pin),
-            type=code.type,
-            status=code.status,
-            display_status=DISPLAYED[code.status],
-            starts_at=_optional(code.starts_at),
-            ends_at=_optional(code.ends_at),
-            created_at=print_milliseconds(code.created_at),
+            **self._common(code),
             pending_mutations=self._mutations(code),
-            errors=self._errors(code),
-            warnings=warnings(code.warnings),
             is_external_modification_allowed=code.external_modification_allowed,
             is_scheduled_on_device=code.is_scheduled,
         )
+
+    def _common(self, code: AccessCode) -> dict[str, Any]:
+        return {
+            "access_code_id": as_uuid(code.uid),
+            "device_id": as_uuid(code.device_uid),
+            "workspace_id": self._workspace_id,
+            "name": code.name,
+            "code": self._show_pin(code.uid, code.sealed_pin),
+            "type": code.type,
+            "status": code.status,
+            "display_status": DISPLAYED[code.status],
+            "starts_at": _optional(code.starts_at),
+            "ends_at": _optional(code.ends_at),
+            "created_at": print_milliseconds(code.created_at),
+            "errors": self._errors(code),
+            "warnings": warnings(code.warnings),
+        }
 
     def _mutations(self, code: AccessCode) -> tuple[MutationBody, ...]:
         operation = self._beside.operations.get(code.uid)

@@ -5,17 +5,15 @@ Each change is taken over by the lock's connector; Seam's clients see it by the 
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Literal
 
 import msgspec
 
-from heliograph.access_codes import kinds
 from heliograph.dialects.seam.answers import done, missing
 from heliograph.dialects.seam.parameters import Id, Parameters, invalid_parameters, read_parameters
 from heliograph.dialects.seam.workspace import scope_of
 from heliograph.errors import Fault
-from heliograph.http.code_changes import DELETE, patience_of
+from heliograph.http.code_changes import DELETE, ask_to_remove
 from heliograph.http.messages import Request, Response
 from heliograph.ids import as_uuid, new_uid
 from heliograph.operations.model import Operation
@@ -58,16 +56,10 @@ async def remove_code(request: Request, *, managed: bool) -> Response:
         SeamError: when there is no such code and never was, or it is not of the kind that the route is about.
         Conflict: when the lock lets nobody remove it, or another change of it is under way.
     """
-    services = request.services
     scope = await scope_of(request, DELETE)
     given = read_parameters(request, RemoveCode)
-    step = partial(
-        kinds.remove, scope=scope, uid=given.access_code_id, device_uid=given.device_id, managed=managed,
-        patience=patience_of(request),
-    )  # fmt: skip
     with missing("access_code"):
-        operation = await services.write(step, [scope.tenant_id])
-    services.operations.notice(scope.tenant_id)
+        operation = await ask_to_remove(request, scope, given.access_code_id, given.device_id, managed=managed)
     return done(action_attempt=_attempt(operation))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import msgspec
 
 from heliograph.catalog.system import SYSTEM
 from heliograph.dialects.seam.answers import no_such
+from heliograph.dialects.seam.gathering import LARGE
 from heliograph.dialects.seam.pages import Paged, pagination, place_of
 from heliograph.dialects.seam.parameters import Id, Moment, Parameters
 from heliograph.dialects.seam.parameters import read_parameters as read
@@ -75,10 +77,13 @@ async def list_events(request: Request) -> Response:
     query = event_query(given)
     place = place_of(request, scope, given)
     skip = given.unstable_offset if place is None else 0
-    events, rest = await _gather(request, scope, query, skip + given.limit, place)
+    async with AsyncExitStack() as stack:
+        if skip + given.limit > LARGE:
+            await stack.enter_async_context(request.services.large_work)
+        events, rest = await _gather(request, scope, query, given.limit, place, skip)
     following = pagination(request, scope, given, None if rest is None else rest.places)
     # The payloads are what was stored and proven; they are passed on, not read and written again.
-    bodies = b",".join(event.payload for event in events[skip:] if event.payload is not None)
+    bodies = b",".join(event.payload for event in events if event.payload is not None)
     return Response(200, b'{"events":[%s],"pagination":%s,"ok":true}' % (bodies, _encode(following)))
 
 
@@ -102,16 +107,19 @@ async def get_event(request: Request) -> Response:
 
 
 async def _gather(
-    request: Request, scope: Scope, query: EventQuery, count: int, place: Cursor | None
+    request: Request, scope: Scope, query: EventQuery, count: int, place: Cursor | None, skip: int = 0
 ) -> tuple[list[Event], Cursor | None]:
-    """Return up to `count` events and where more may follow; a page that ends early is gone on from."""
+    """Return up to `count` events behind the first `skip`, and where more may follow.
+
+    A page that ends early is gone on from.
+    """
     events: list[Event] = []
     while query.types:
-        step = partial(
-            list_page, scope=scope, query=query, limit=min(count - len(events), EVENTS_AT_ONCE), cursor=place
-        )
+        wanted = skip + count - len(events)
+        step = partial(list_page, scope=scope, query=query, limit=min(wanted, EVENTS_AT_ONCE), cursor=place)
         page = await request.services.read(step)
-        events += page.events
+        events += page.events[skip:]
+        skip = max(0, skip - len(page.events))
         place = page.cursor
         if place is None or len(events) >= count:
             return events, place

@@ -17,7 +17,7 @@ PART = 1_000
 """Items that are read at once, from one snapshot."""
 
 LARGE = 5_000
-"""Items from which on a list is gathered only while no other large one is."""
+"""Items beyond which a list is gathered only while no other large one is."""
 
 _encode = msgspec.json.Encoder().encode
 

@@ -11,7 +11,7 @@ from heliograph.dialects.seam.parameters import Id, Parameters, invalid_paramete
 from heliograph.dialects.seam.routes import writing
 from heliograph.dialects.seam.workspace import scope_of
 from heliograph.errors import Fault
-from heliograph.http.code_changes import DELETE, UPDATE, patience_of
+from heliograph.http.code_changes import DELETE, UPDATE, ask, patience_of
 from heliograph.http.messages import Request, Response
 from heliograph.tenancy.model import Scope
 
@@ -58,8 +58,7 @@ async def _convert(request: Request, scope: Scope, given: ConvertCode) -> Respon
         external_modification_allowed=bool(allowed), patience=patience_of(request),
     )  # fmt: skip
     with missing("access_code"):
-        await request.services.write(step, [scope.tenant_id])
-    request.services.operations.notice(scope.tenant_id)
+        await ask(request, scope, step)
     return done()
 
 

@@ -34,6 +34,12 @@ create table device_operation (
 
 create index device_operation_by_state on device_operation (tenant_id, state, uid);
 
+create index device_operation_by_lease on device_operation (tenant_id, state, leased_until, uid);
+
+create index device_operation_by_account on device_operation (tenant_id, account_uid, state, leased_until, uid);
+
+create index device_operation_by_device on device_operation (tenant_id, device_uid, state, leased_until, uid);
+
 create index device_operation_by_deadline on device_operation (tenant_id, state, deadline, uid);
 
 create index device_operation_by_subject on device_operation (tenant_id, subject_uid, uid)
