@@ -29,6 +29,15 @@ CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 MASK = "the value"
 """Stands for the caller's value in the messages of schemas: what is refused may be secret, and is often long."""
 
+_BOUNDS = {
+    "Expected `array` of length <=": "maxItems",
+    "Expected `array` of length >=": "minItems",
+    "Expected `str` of length <=": "maxLength",
+    "Expected `str` of length >=": "minLength",
+    "Expected `str` matching": "pattern",
+}
+"""How the decoder begins to say what a schema calls by another name."""
+
 MOST_FAULTS = 100
 LARGEST_LISTED = 16 * 1024
 """Bytes of a document all of whose faults are listed."""
@@ -258,7 +267,8 @@ def _fault_of(message: str) -> Fault:
             name = match["name"]
             return Fault(pointer_to(*_steps(match["path"] or "$"), name), rule, words.format(name))
     words, _, path = message.partition(" - at `")
-    return Fault(pointer_to(*_steps(path.rstrip("`"))), "type", words + ".")
+    rule = next((rule for start, rule in _BOUNDS.items() if words.startswith(start)), "type")
+    return Fault(pointer_to(*_steps(path.rstrip("`"))), rule, words + ".")
 
 
 def _steps(path: str) -> list[str]:

@@ -168,7 +168,7 @@ def managed_codes(house: House) -> str:
     assert house.ask("PATCH", f"{CODES}/{uid}", {"name": STUMBLE, "code": CHANGED}).status == 500
     for outcome in ("failed", "succeeded"):
         assert house.ask("PATCH", f"{CODES}/{uid}", {"code": CHANGED}).status == 202
-        assert house.ask("PATCH", f"{CODES}/{uid}", {"code": CHANGED}).status == 202
+        assert house.ask("PATCH", f"{CODES}/{uid}", {"code": CHANGED}).status == 409
         assert house.ask("PATCH", f"{CODES}/{uid}", {"code": f"1{CHANGED}"}).status == 409
         operation = house.take(shows=CHANGED)
         assert house.complete(operation, careless(outcome, MANAGED, CHANGED)).status == 200

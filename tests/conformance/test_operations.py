@@ -585,9 +585,10 @@ def test_code_that_could_not_be_set_is_set_again_by_an_empty_change(smith: Locks
     assert again is not None
     assert (waiting.status, again.kind) == ("setting", "set_access_code")
     assert smith.update(code)[1] == again
-    assert smith.update(code, pin="4711")[1] == again
-    with pytest.raises(Conflict, match="Another change"):
-        smith.update(code, pin="0815")
+    # The same answer whatever the digits, for nobody is to find out by trying which are being set.
+    for guess in ("4711", "0815"):
+        with pytest.raises(Conflict, match="Another change"):
+            smith.update(code, pin=guess)
     smith.done(again)
     after = smith.code(code.uid)
     assert (after.status, after.errors) == ("set", ())
@@ -667,7 +668,6 @@ def test_changed_code_is_told_by_its_properties_once_the_lock_has_confirmed(smit
         "4711",
     )
     assert news(smith, before) == []
-    assert smith.update(code, name="Night", pin="0815", starts_at=starts, ends_at=ends) == (waiting, asked)
     smith.done(asked)
     after = smith.code(code.uid)
     assert (after.name, after.status, after.type, smith.pin_of(after)) == ("Night", "set", "time_bound", "0815")
