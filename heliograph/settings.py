@@ -98,7 +98,11 @@ class Settings:
     header_timeout: float = _setting(10.0, "seconds", "Time for a request's headers to arrive.", _between(0.05, 600))
     idle_timeout: float = _setting(60.0, "seconds", "Time a connection may be silent.", _between(0.05, 3600))
     trusted_proxies: str = _setting(
-        "", "networks", "Proxies whose X-Forwarded-For names the client, for limiting wrong keys.", _networks
+        "",
+        "networks",
+        "Proxies whose X-Forwarded-For names the client, for limiting wrong keys, and whose X-Forwarded-Proto and -Host"
+        " name the address that it asked.",
+        _networks,
     )
     wrong_keys_per_minute: int = _setting(
         30, "requests", "Requests with a wrong key that one client address may make in a minute.", _at_least(1)

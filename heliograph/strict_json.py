@@ -29,7 +29,19 @@ CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 MASK = "the value"
 """Stands for the caller's value in the messages of schemas: what is refused may be secret, and is often long."""
 
+_BOUNDS = {
+    "Expected `array` of length <=": "maxItems",
+    "Expected `array` of length >=": "minItems",
+    "Expected `str` of length <=": "maxLength",
+    "Expected `str` of length >=": "minLength",
+    "Expected `str` matching": "pattern",
+}
+"""How the decoder begins to say what a schema calls by another name."""
+
 MOST_FAULTS = 100
+LARGEST_LISTED = 16 * 1024
+"""Bytes of a document all of whose faults are listed."""
+
 _PATH_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
 _BYTE = re.compile(r"\(byte (\d+)\)")
@@ -48,6 +60,20 @@ def read(body: bytes, model: type[T]) -> T:
     """
     check_unambiguous(body)
     return convert(body, model)
+
+
+def refuse_crowd(body: bytes, most_values: int, most_objects: int) -> None:
+    """Refuse a body with more in it than is ever taken, before reading it costs the time and memory of all that.
+
+    Values are counted by their commas and objects by their braces, those in texts included, so both bounds must be
+    generous.
+
+    Raises:
+        Invalid: naming the bound.
+    """
+    for sign, most, what in ((b",", most_values, "values"), (b"{", most_objects, "objects")):
+        if body.count(sign) > most:
+            raise Invalid.at("", "max-items", f"The body has more than {most} {what}.")
 
 
 def convert(body: bytes, model: type[T]) -> T:
@@ -159,7 +185,9 @@ def pointer_to(*steps: str | int) -> str:
 
 def _faults(body: bytes, model: Hashable, error: msgspec.ValidationError) -> list[Fault]:
     """List every fault; the decoder stops at its first, so the schema of the same type finds the rest."""
-    found = schema_faults(_validator(model), _decode_any(body))
+    if len(body) > LARGEST_LISTED:
+        return [_fault_of(str(error))]
+    found = schema_faults(_validator(model), _decode_any(body), size=len(body))
     return found or [_fault_of(str(error))]
 
 
@@ -168,11 +196,18 @@ def _validator(model: Hashable) -> jsonschema_rs.Validator:
     return jsonschema_rs.validator_for(msgspec.json.schema(model), offline=True, mask=MASK)
 
 
-def schema_faults(validator: jsonschema_rs.Validator, document: Any, *prefix: str | int) -> list[Fault]:
-    """List what a JSON Schema refuses in `document`, at most 100 faults; make the validator with `MASK`."""
+def schema_faults(validator: jsonschema_rs.Validator, document: Any, *prefix: str | int, size: int) -> list[Fault]:
+    """List what a JSON Schema refuses in `document`, at most 100 faults; make the validator with `MASK`.
+
+    Of a document that took many bytes (`size`) only the first fault is named: the validator looks for all of them, and
+    a megabyte of nothing but faults would take it many seconds.
+    """
     faults: list[Fault] = []
     try:
-        broken = list(islice(validator.iter_errors(document), MOST_FAULTS))
+        if size > LARGEST_LISTED:
+            broken = _first_error(validator, document)
+        else:
+            broken = list(islice(validator.iter_errors(document), MOST_FAULTS))
     except ValueError:
         return [Fault(pointer_to(*prefix), "nesting", "The JSON is nested too deeply to be checked.")]
     for found in broken:
@@ -189,6 +224,14 @@ def schema_faults(validator: jsonschema_rs.Validator, document: Any, *prefix: st
     return faults[:MOST_FAULTS]
 
 
+def _first_error(validator: jsonschema_rs.Validator, document: Any) -> list[jsonschema_rs.ValidationError]:
+    try:
+        validator.validate(document)
+    except jsonschema_rs.ValidationError as error:
+        return [error]
+    return []
+
+
 def _meant_branch(branches: Any) -> Any:
     """Choose what is wrong by the branch of a union that was meant: not null, and wrong in the fewest ways."""
     meant = [branch for branch in branches if branch and not str(branch[0].message).endswith('type "null"')]
@@ -199,7 +242,8 @@ def _schema_fault(error: Any, steps: list[str | int]) -> list[Fault]:
     kind = error.kind
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.AdditionalProperties):
         return [
-            Fault(pointer_to(*steps, name), "unknown-field", f"Unknown field {name!r}.") for name in kind.unexpected
+            Fault(pointer_to(*steps, name), "unknown-field", f"Unknown field {name!r}.")
+            for name in kind.unexpected[:MOST_FAULTS]
         ]
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
         name = kind.property
@@ -223,7 +267,8 @@ def _fault_of(message: str) -> Fault:
             name = match["name"]
             return Fault(pointer_to(*_steps(match["path"] or "$"), name), rule, words.format(name))
     words, _, path = message.partition(" - at `")
-    return Fault(pointer_to(*_steps(path.rstrip("`"))), "type", words + ".")
+    rule = next((rule for start, rule in _BOUNDS.items() if words.startswith(start)), "type")
+    return Fault(pointer_to(*_steps(path.rstrip("`"))), rule, words + ".")
 
 
 def _steps(path: str) -> list[str]:

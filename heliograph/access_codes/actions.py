@@ -7,6 +7,7 @@ lock's version is still the one of the snapshot. Whoever changes codes of a lock
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
@@ -14,7 +15,7 @@ from heliograph.access_codes import store
 from heliograph.access_codes.applying import Counts, Step, apply_steps, steps_of
 from heliograph.access_codes.model import AccessCode, CodeFilter, CodeReport, Footing, Lock
 from heliograph.access_codes.pins import Pins
-from heliograph.access_codes.reconcile import diff
+from heliograph.access_codes.reconcile import diff, names_in
 from heliograph.connected_accounts import actions as connected_accounts
 from heliograph.devices import actions as devices
 from heliograph.devices.model import CustomMetadata, Device
@@ -23,10 +24,14 @@ from heliograph.ids import as_hex
 from heliograph.jobs import actions as jobs
 from heliograph.jobs.model import Job
 from heliograph.storage.engine import Transaction
+from heliograph.storage.pages import page_of
 from heliograph.tenancy.model import Scope
 
 MOST_AT_ONCE = 100
 """Changes that are made together with the request that reports them; a job makes more."""
+
+LARGE_LOCK = 5_000
+"""Codes of a lock that may be compared with several reports at a time."""
 
 REPORT_JOB = "access-code-report"
 REMOVAL_JOB = "access-code-removal"
@@ -45,7 +50,7 @@ class Postponed(msgspec.Struct, frozen=True):
 
 
 class Survey(msgspec.Struct, frozen=True):
-    """What was known of a lock over one snapshot."""
+    """What was known of a lock over one snapshot: all its codes, or those that a partial report can be about."""
 
     lock: Lock | None
     known: tuple[AccessCode, ...]
@@ -79,19 +84,45 @@ def get(tx: Transaction, scope: Scope, uid: bytes) -> AccessCode:
     return code
 
 
+def get_of_kind(tx: Transaction, scope: Scope, uid: bytes, device_uid: bytes | None, *, managed: bool) -> AccessCode:
+    """Return a managed or an unmanaged code; `device_uid` is the lock that it must be on, None for any.
+
+    Raises:
+        NotFound: when there is no such code.
+    """
+    code = get(tx, scope, uid)
+    if code.managed != managed or device_uid not in (None, code.device_uid):
+        raise NotFound("There is no such access code.")
+    return code
+
+
 def list_codes(
     tx: Transaction, scope: Scope, wanted: CodeFilter, after: bytes, limit: int
 ) -> tuple[list[AccessCode], bytes | None]:
-    """Return a page of the codes that pass every filter, and the uid to go on after when there are more."""
-    found = store.list_codes(tx, scope, wanted, after, limit + 1)
-    return found[:limit], found[limit - 1].uid if len(found) > limit else None
+    """Return a page of the codes that pass every filter, and the uid to go on after when there are more.
+
+    A page that is sifted (`CodeFilter.sieve`) may be short although there are more.
+    """
+    return page_of(partial(store.list_codes, tx, scope, wanted), after, limit, wanted.sieve)
+
+
+def find_by_pin(tx: Transaction, scope: Scope, device_uid: bytes, pin_index: bytes, *, managed: bool) -> AccessCode:
+    """Return the code of a lock that has a PIN, given by its blind index; the oldest when several have it.
+
+    Raises:
+        NotFound: when no such code has it.
+    """
+    for code in store.codes_with_pin(tx, scope, device_uid, pin_index):
+        if code.managed == managed:
+            return code
+    raise NotFound("There is no such access code.")
 
 
 # -- reports --------------------------------------------------------------------------------------------------------
 
 
-def footing_of(tx: Transaction, scope: Scope, device_uid: bytes) -> Footing:
-    """Return the lock and its account as they are now.
+def footing_of(tx: Transaction, scope: Scope, device_uid: bytes, pointer: str = "path/uid") -> Footing:
+    """Return the lock and its account as they are now; `pointer` is where the request names the lock.
 
     Raises:
         NotFound: when the organization has no such device.
@@ -100,12 +131,12 @@ def footing_of(tx: Transaction, scope: Scope, device_uid: bytes) -> Footing:
     """
     device = devices.get(tx, scope, device_uid)
     if device.state != "enrolled":
-        raise Conflict("Only an enrolled device can report access codes.")
+        raise Conflict("Only the access codes of an enrolled device are known and changed.")
     uid = device.settings.connected_account_uid
     account = None if uid is None else connected_accounts.find(tx, scope, uid)
     if account is None:
         words = "The device belongs to no connected account; give it one first."
-        raise Unprocessable.at("path/uid", "connected-account-required", words)
+        raise Unprocessable.at(pointer, "connected-account-required", words)
     return footing_on(device, account.uid, account.custom_metadata)
 
 
@@ -120,7 +151,8 @@ def footing_on(device: Device, account_uid: bytes, account_metadata: CustomMetad
 def raise_version(tx: Transaction, scope: Scope, device_uid: bytes, settled_at: int | None = None) -> None:
     """Note that something changed of what is known of a lock's codes.
 
-    `settled_at` is when the lock did what it was asked for: a report from before that is late.
+    `settled_at` is when the lock did what it was asked for, or the time for that was over: a report from before that
+    is late.
     """
     before = store.find_lock(tx, scope, device_uid) or Lock(reported_at=0, version=0, complete_version=0)
     reported_at = before.reported_at if settled_at is None else max(before.reported_at, settled_at)
@@ -129,9 +161,18 @@ def raise_version(tx: Transaction, scope: Scope, device_uid: bytes, settled_at: 
     )  # fmt: skip
 
 
-def survey(tx: Transaction, scope: Scope, device_uid: bytes) -> Survey:
-    """Read what is known of a lock."""
-    return Survey(store.find_lock(tx, scope, device_uid), tuple(store.codes_on(tx, scope, device_uid)))
+def survey(tx: Transaction, scope: Scope, device_uid: bytes, report: CodeReport) -> Survey:
+    """Read what is known of a lock, as far as a report can have something to say about it."""
+    if report.complete:
+        known = store.codes_on(tx, scope, device_uid)
+    else:
+        known = store.codes_named(tx, scope, device_uid, *names_in(report))
+    return Survey(store.find_lock(tx, scope, device_uid), tuple(known))
+
+
+def is_large(tx: Transaction, scope: Scope, device_uid: bytes) -> bool:
+    """Tell whether so many codes of a lock are known that all of them take much memory."""
+    return store.holds_more(tx, scope, device_uid, LARGE_LOCK)
 
 
 def plan(surveyed: Survey, report: CodeReport) -> Plan:
@@ -161,11 +202,15 @@ def apply(tx: Transaction, scope: Scope, device_uid: bytes, plan: Plan, pins: Pi
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What the job of a report is to do; `version` is the lock's with which the report was taken."""
+    """What the job of a report is to do; `version` is the lock's with which the report was taken.
+
+    `reported_at` is when it was taken, by the order of reports; `seen_at` as in `CodeReport`.
+    """
 
     device_uid: str
     complete: bool
     reported_at: int
+    seen_at: int | None = None
     codes: int
     refused: int
     version: int
@@ -188,7 +233,7 @@ def begin(tx: Transaction, scope: Scope, device_uid: bytes, plan: Plan, job_uid:
         return Postponed(comparison_is_stale=True)
     lock = _take(tx, scope, device_uid, plan.report, before, at)
     order = Order(
-        device_uid=as_hex(device_uid), complete=plan.report.complete, reported_at=at,
+        device_uid=as_hex(device_uid), complete=plan.report.complete, reported_at=at, seen_at=plan.report.seen_at,
         codes=len(plan.report.codes), refused=len(plan.report.refused), version=lock.version,
     )  # fmt: skip
     return jobs.start(tx, scope, REPORT_JOB, msgspec.to_builtins(order), total=len(plan.steps), uid=job_uid)

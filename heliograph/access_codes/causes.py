@@ -124,7 +124,7 @@ _NOTHING = Standing()
 _BY_CODE = {cause.error_code: cause for cause in CAUSES}
 
 # Further codes that Seam's resources show for accounts and devices; any other is about the code itself.
-_ACCOUNT_CODES = frozenset(
+ACCOUNT_CODES = frozenset(
     (
         "bridge_disconnected",
         "dormakaba_sites_disconnected",
@@ -132,7 +132,9 @@ _ACCOUNT_CODES = frozenset(
         "salto_ks_subscription_limit_exceeded",
     )
 )
-_DEVICE_CODES = frozenset(
+"""Codes that connectors may name, and that are about the account."""
+
+DEVICE_CODES = frozenset(
     (
         "august_lock_not_authorized",
         "auxiliary_heat_running",
@@ -144,6 +146,11 @@ _DEVICE_CODES = frozenset(
         "subscription_required",
     )
 )
+"""Codes that connectors may name, and that are about the device."""
+
+
+CODES_WITH_DIGITS = frozenset(("igloo_algopin_must_be_used_within_24_hours",))
+"""Codes of Seam's resources in which there are digits that nobody takes for a PIN."""
 
 
 def checks_before(
@@ -158,9 +165,10 @@ def checks_before(
     found = {
         CANNOT_BE_MANAGED: code.cannot_be_managed,
         CODE_UNREADABLE: pin is None,
-        DUPLICATE_CODE_ON_DEVICE: pin is not None and any(other.managed and other.pin_index == pin for other in others),
+        DUPLICATE_CODE_ON_DEVICE: pin is not None
+        and any(other.managed and pin in (other.pin_index, other.wanted_pin_index) for other in others),
         ACCOUNT_DISCONNECTED: account is None or account.state == "disconnected",
-        DEVICE_OFFLINE: device.presence is not None and device.presence.connection_uid is None,
+        DEVICE_OFFLINE: device.presence is not None and device.presence.is_offline,
     }
     return tuple(cause for cause in CAUSES if found.get(cause))
 
@@ -173,9 +181,9 @@ def reported_cause(error_code: str, message: str | None = None) -> Cause:
     cause = _BY_CODE.get(error_code)
     if cause is None:
         subject: Subject = "access_code"
-        if error_code in _ACCOUNT_CODES:
+        if error_code in ACCOUNT_CODES:
             subject = "connected_account"
-        elif error_code in _DEVICE_CODES:
+        elif error_code in DEVICE_CODES:
             subject = "device"
         cause = Cause(error_code=error_code, subject=subject, message="The connector said no more than the code.")
     return msgspec.structs.replace(cause, message=message) if message and message.strip() else cause

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import cast
 
-from heliograph import publish
-from heliograph.access_codes import settling, store
+import msgspec
+
+from heliograph.access_codes import events, settling, store
 from heliograph.access_codes.actions import footing_on, raise_version
-from heliograph.access_codes.applying import occurrences, remove_codes
 from heliograph.access_codes.causes import (
     OPERATION_TIMED_OUT,
     Cause,
@@ -18,13 +17,17 @@ from heliograph.access_codes.causes import (
     reported_cause,
 )
 from heliograph.access_codes.changes import OperationKind, read_request
+from heliograph.access_codes.masking import without_pins
 from heliograph.access_codes.model import AccessCode, Footing, Standing, report_time
 from heliograph.access_codes.pins import Pins
+from heliograph.access_codes.settling import Fact, Settled
+from heliograph.access_codes.telling import cancel, remove_codes, tell
 from heliograph.connected_accounts import actions as connected_accounts
 from heliograph.devices import actions as devices
 from heliograph.devices.model import Condition
+from heliograph.errors import Conflict
 from heliograph.operations import actions as operations
-from heliograph.operations.model import Completion, Operation, Said, is_repeat
+from heliograph.operations.model import Completion, Operation, is_repeat
 from heliograph.storage.engine import Transaction
 from heliograph.tenancy.model import Scope
 from heliograph.times import print_time
@@ -33,26 +36,40 @@ EXPIRED_AT_ONCE = 50
 """Operations that run out of time in one transaction."""
 
 
+class _Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """How an operation ended: with success, unless there are causes. `at` is when, None for now."""
+
+    at: int | None = None
+    completion: bytes | None = None
+    external_id: str | None = None
+    causes: tuple[Cause, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+    in_doubt: bool = False
+
+
 def complete(tx: Transaction, scope: Scope, uid: bytes, holder: bytes, completion: Completion, pins: Pins) -> Operation:
     """Take what a connector says about an operation that it was given; the same again returns the first result.
 
     Raises:
         NotFound: when the organization has no such operation.
-        Conflict: when somebody else was given it, or it ended in another way.
+        Conflict: when somebody else was given it, it ended in another way, or another managed code of the lock has
+            the id that this one is said to have.
     """
-    operation = operations.get(tx, scope, uid)
-    if is_repeat(operation, holder, completion):
+    operation, mark = operations.get(tx, scope, uid), pins.mark(completion.digest())
+    if is_repeat(operation, holder, mark):
         return operation
-    at = report_time(completion.occurred_at, tx.now)
-    if completion.outcome == "succeeded":
-        return _succeed(tx, scope, operation, completion, at)
-    pin = _pin_of(tx, scope, operation, pins)
-    causes = [reported_cause(said.code, _without_pin(said, pin)) for said in completion.errors]
-    remarks = [Remark(warning_code=said.code, message=_without_pin(said, pin) or "") for said in completion.warnings]
-    return fail(
-        tx, scope, operation, causes_of_failure(causes), remarks, at=at, completion=completion.digest(),
-        in_doubt=False,
-    )  # fmt: skip
+    said = without_pins(tx, scope, operation.device_uid, completion, pins)
+    succeeded = said.outcome == "succeeded"
+    causes = () if succeeded else causes_of_failure([reported_cause(one.code, one.message) for one in said.errors])
+    ending = _Ending(
+        at=report_time(said.occurred_at, tx.now, since=operation.created_at),
+        completion=mark,
+        # As in reports, nothing but space is no id.
+        external_id=said.external_id if said.external_id and said.external_id.strip() else None,
+        causes=causes,
+        remarks=tuple(Remark(warning_code=one.code, message=one.message or "") for one in said.warnings),
+    )
+    return _end(tx, scope, operation, ending)
 
 
 def expire(tx: Transaction, scope: Scope) -> bool:
@@ -60,61 +77,78 @@ def expire(tx: Transaction, scope: Scope) -> bool:
     overdue = operations.overdue(tx, scope, EXPIRED_AT_ONCE)
     for operation in overdue:
         # A connector that never took it has not touched the lock.
-        fail(tx, scope, operation, (OPERATION_TIMED_OUT,), at=None, in_doubt=operation.attempts > 0)
+        _end(tx, scope, operation, _Ending(causes=(OPERATION_TIMED_OUT,), in_doubt=operation.attempts > 0))
     return len(overdue) == EXPIRED_AT_ONCE
 
 
-def fail(
-    tx: Transaction, scope: Scope, operation: Operation, causes: Sequence[Cause], remarks: Sequence[Remark] = (), *,
-    at: int | None, completion: bytes | None = None, in_doubt: bool = False,
-) -> Operation:  # fmt: skip
-    """End an operation that failed, with all that follows; `at` is when, None for now."""
+def fail(tx: Transaction, scope: Scope, operation: Operation, causes: Sequence[Cause]) -> Operation:
+    """End an operation that need not be tried, with all that follows."""
+    return _end(tx, scope, operation, _Ending(causes=tuple(causes)))
+
+
+def _end(tx: Transaction, scope: Scope, operation: Operation, ending: _Ending) -> Operation:
     there = _surroundings(tx, scope, operation)
     if there is None:
-        return _cancel(tx, scope, operation)
+        return cancel(tx, scope, operation)
     code, footing, standing = there
-    moment = tx.now if at is None else at
-    kind = cast("OperationKind", operation.kind)
-    settled = settling.failed(code, kind, causes, remarks, standing, in_doubt=in_doubt, at=moment, now=tx.now)
-    if settled.code is not None and settled.code != code:
-        store.update_code(tx, scope, settled.code)
-        raise_version(tx, scope, code.device_uid)
-    publish.record_all(tx, scope, occurrences(scope, settled.facts, code.uid, footing, at))
+    moment = tx.now if ending.at is None else ending.at
+    kind, request = cast("OperationKind", operation.kind), read_request(operation.request)
+    if ending.causes:
+        settled = settling.failed(
+            code, kind, ending.causes, ending.remarks, standing, in_doubt=ending.in_doubt or request.unsure, at=moment,
+            now=tx.now,
+        )  # fmt: skip
+    else:
+        settled = settling.succeeded(code, kind, request, external_id=ending.external_id, at=moment, now=tx.now)
+        for other in _taken_for_others(tx, scope, kind, code, settled.code):
+            remove_codes(tx, scope, [other.uid])
+            tell(tx, scope, other.uid, [Fact(events.UNMANAGED_REMOVED)], footing, ending.at)
     since = print_time(moment)
-    return operations.end(
-        tx, scope, operation, "failed", occurred_at=at, completion=completion,
-        errors=tuple(Condition(cause.error_code, cause.message, since) for cause in causes),
-        warnings=tuple(Condition(remark.warning_code, remark.message, since) for remark in remarks),
-        request=read_request(operation.request).without_pin().to_keep(),
-    )  # fmt: skip
-
-
-def _succeed(tx: Transaction, scope: Scope, operation: Operation, completion: Completion, at: int | None) -> Operation:
-    there = _surroundings(tx, scope, operation)
-    if there is None:
-        return _cancel(tx, scope, operation)
-    code, footing, _ = there
-    moment = tx.now if at is None else at
-    request = read_request(operation.request)
-    kind = cast("OperationKind", operation.kind)
-    settled = settling.succeeded(code, kind, request, external_id=completion.external_id, at=moment, now=tx.now)
     ended = operations.end(
-        tx, scope, operation, "succeeded", occurred_at=at, completion=completion.digest(),
-        warnings=tuple(Condition(one.code, one.message or "", print_time(moment)) for one in completion.warnings),
+        tx, scope, operation, "failed" if ending.causes else "succeeded", occurred_at=ending.at,
+        completion=ending.completion,
+        errors=tuple(Condition(cause.error_code, cause.message, since) for cause in ending.causes),
+        warnings=tuple(Condition(remark.warning_code, remark.message, since) for remark in ending.remarks),
         request=request.without_pin().to_keep(),
     )  # fmt: skip
-    if settled.code is None:
-        remove_codes(tx, scope, [code.uid])
-    else:
-        store.update_code(tx, scope, settled.code)
-    raise_version(tx, scope, code.device_uid, settled_at=moment)
-    publish.record_all(tx, scope, occurrences(scope, settled.facts, code.uid, footing, at))
+    _keep(tx, scope, code, settled)
+    tell(tx, scope, code.uid, settled.facts, footing, ending.at)
     return ended
 
 
-def _cancel(tx: Transaction, scope: Scope, operation: Operation) -> Operation:
-    kept = read_request(operation.request).without_pin().to_keep()
-    return operations.end(tx, scope, operation, "cancelled", request=kept)
+def _keep(tx: Transaction, scope: Scope, before: AccessCode, settled: Settled) -> None:
+    if settled.code == before:
+        return
+    if settled.code is None:
+        remove_codes(tx, scope, [before.uid])
+    else:
+        store.update_code(tx, scope, settled.code)
+    raise_version(tx, scope, before.device_uid, settled_at=settled.late_before)
+
+
+def _taken_for_others(
+    tx: Transaction, scope: Scope, kind: OperationKind, before: AccessCode, after: AccessCode | None
+) -> list[AccessCode]:
+    """Return the unmanaged codes as which the lock showed this one, before it was said under which id or digits.
+
+    Raises:
+        Conflict: when another managed code has that id.
+    """
+    found: dict[bytes, AccessCode] = {}
+    if after is None:
+        return []
+    if after.external_id is not None and after.external_id != before.external_id:
+        for one in store.codes_with_id(tx, scope, after.device_uid, after.external_id):
+            if one.managed:
+                raise Conflict("Another managed code of the lock has this externalId.")
+            found[one.uid] = one
+    # When these digits were asked for no other code had them; one with an id of its own that came since is another one.
+    if after.pin_index is not None and (kind == "set_access_code" or after.pin_index != before.pin_index):
+        same = store.codes_with_pin(tx, scope, after.device_uid, after.pin_index)
+        nameless = [one for one in same if None in (one.external_id, after.external_id)]
+        found |= {one.uid: one for one in nameless if not one.managed}
+    found.pop(after.uid, None)
+    return list(found.values())
 
 
 def _surroundings(tx: Transaction, scope: Scope, operation: Operation) -> tuple[AccessCode, Footing, Standing] | None:
@@ -124,7 +158,9 @@ def _surroundings(tx: Transaction, scope: Scope, operation: Operation) -> tuple[
     """
     code = store.find_code(tx, scope, operation.subject_uid)
     device = devices.find(tx, scope, operation.device_uid)
-    account = connected_accounts.find(tx, scope, operation.account_uid)
+    # The lock may have been given to another account since, which has its codes now.
+    account_uid = None if device is None else device.settings.connected_account_uid
+    account = None if account_uid is None else connected_accounts.find(tx, scope, account_uid)
     if code is None or device is None or account is None:
         return None
     presence = device.presence
@@ -137,22 +173,3 @@ def _surroundings(tx: Transaction, scope: Scope, operation: Operation) -> tuple[
         account_warnings=account.warnings,
     )
     return code, footing_on(device, account.uid, account.custom_metadata), standing
-
-
-# -- PINs in a connector's words ------------------------------------------------------------------------------------
-
-
-def _pin_of(tx: Transaction, scope: Scope, operation: Operation, pins: Pins) -> tuple[str, ...]:
-    """Return the digits that the operation is about: those the code has, and those it was to have."""
-    code = store.find_code(tx, scope, operation.subject_uid)
-    sealed = {read_request(operation.request).code.sealed_pin, None if code is None else code.sealed_pin}
-    opened = (pins.open(operation.subject_uid, one) for one in sealed)
-    return tuple(pin.reveal() for pin in opened if pin is not None)
-
-
-def _without_pin(said: Said, pins: Sequence[str]) -> str | None:
-    """Return a connector's message without the digits that it may have put there: events must not tell them."""
-    message = said.message
-    for pin in pins if message else ():
-        message = re.sub(rf"(?<!\d){pin}(?!\d)", "*" * len(pin), message or "")
-    return message

@@ -9,8 +9,8 @@ import msgspec
 from heliograph import publish
 from heliograph.access_codes import events, managed_events, store
 from heliograph.access_codes.actions import MOST_AT_ONCE, REMOVAL_JOB
-from heliograph.access_codes.applying import occurrence, remove_codes
 from heliograph.access_codes.model import AccessCode, Footing
+from heliograph.access_codes.telling import occurrence, remove_codes
 from heliograph.devices.model import CustomMetadata
 from heliograph.ids import as_hex
 from heliograph.jobs import actions as jobs

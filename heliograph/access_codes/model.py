@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from heliograph.devices.model import Condition, CustomMetadata
+from heliograph.devices.model import Condition, CustomMetadata, mentions
 from heliograph.errors import Fault, Invalid
 from heliograph.ids import Secret
 from heliograph.strict_json import MOST_FAULTS
@@ -28,8 +28,8 @@ MOST_CODES = 100_000
 
 LONGEST_NAME = 255
 LONGEST_EXTERNAL_ID = 255
-FURTHEST_AHEAD = 300_000_000
-"""Microseconds by which a lock's clock may be ahead of ours."""
+FURTHEST_OFF = 300_000_000
+"""Microseconds by which a lock's clock may differ from ours."""
 
 _PIN = re.compile(r"[0-9]{1,20}")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -38,7 +38,9 @@ PinIndex = Callable[[str], bytes]
 """Makes the blind index of a PIN; equal PINs of one lock have equal indexes."""
 
 
-class GivenCode(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+# Reports have many codes, and none refers to itself: without `gc` the collector, which holds up every other request,
+# has nothing to look at.
+class GivenCode(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """One code of a report as it was sent; it does not show itself, for it holds a PIN in clear."""
 
     external_id: str | None = None
@@ -54,7 +56,7 @@ class GivenCode(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbi
         return "GivenCode(...)"
 
 
-class ReportedCode(msgspec.Struct, frozen=True, kw_only=True):
+class ReportedCode(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A code that a lock says it holds; times in microseconds UTC.
 
     It has the lock's own id, a PIN with its blind index, or both. What is None was not said: many locks hide their
@@ -81,25 +83,33 @@ class ReportedCode(msgspec.Struct, frozen=True, kw_only=True):
 class CodeReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a lock holds: all of it, or some of it. No id and no PIN is there twice.
 
-    `reported_at` is the lock's time, microseconds UTC, and None when that of the platform counts.
-    `refused` has a fault for every code that was left out, because nothing tells it from others.
+    `reported_at` is the lock's time, microseconds UTC, and None when that of the platform counts; `received_at` is
+    when the platform got it. `refused` has a fault for every code that was left out, because nothing tells it from
+    others.
     """
 
     complete: bool
     reported_at: int | None
+    received_at: int
     codes: tuple[ReportedCode, ...]
     refused: tuple[Fault, ...] = ()
 
+    @property
+    def seen_at(self) -> int:
+        """When the lock held that at the latest."""
+        return self.received_at if self.reported_at is None else self.reported_at
+
     def precedes(self, code: AccessCode) -> bool:
         """Whether the lock has done something about the code since it reported."""
-        return self.reported_at is not None and code.settled_at is not None and self.reported_at < code.settled_at
+        return code.settled_at is not None and self.seen_at < code.settled_at
 
 
-class AccessCode(msgspec.Struct, frozen=True, kw_only=True):
+class AccessCode(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """An access code as it is known; times in microseconds UTC.
 
-    `found_at` is when a lock first showed it; a code that was made here has none until then. `settled_at` is when a
-    lock last did what was asked of it: what it said of the code before that is out of date.
+    `found_at` is when a lock first showed it; a code that is to be set has none until then. `settled_at` is when a lock
+    last did what was asked of it, or the time for that was over: what it said of the code before that is out of date.
+    `wanted_pin_index` is of the digits that it is to have, as long as the lock has neither confirmed nor refused them.
     """
 
     uid: bytes
@@ -111,6 +121,7 @@ class AccessCode(msgspec.Struct, frozen=True, kw_only=True):
     external_id: str | None = None
     sealed_pin: bytes | None = None
     pin_index: bytes | None = None
+    wanted_pin_index: bytes | None = None
     starts_at: int | None = None
     ends_at: int | None = None
     cannot_be_managed: bool = False
@@ -130,6 +141,11 @@ class AccessCode(msgspec.Struct, frozen=True, kw_only=True):
         return self.managed and self.status in ("setting", "removing")
 
     @property
+    def is_scheduled(self) -> bool:
+        """Whether the lock holds it, and lets it work only in its time."""
+        return self.type == "time_bound" and self.status == "set"
+
+    @property
     def is_missed(self) -> bool:
         """Whether it is managed and not known to be on the lock, so that it is news when the lock shows it."""
         return self.managed and self.status in ("unset", "unknown")
@@ -141,12 +157,27 @@ class AccessCode(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CodeFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which codes a list shows: those that pass every filter given; `name_prefix` as `fold_prefix` returns it."""
+    """Which codes a list shows: those that pass every filter given; `name_prefix` as `fold_prefix` returns it.
 
+    `search` is a part of a uid or of the name. PINs are found only whole, and only by who asks for that: a code whose
+    blind index is among `pin_indexes` passes the search too.
+    """
+
+    uids: tuple[bytes, ...] = ()
     device_uids: tuple[bytes, ...] = ()
     managed: bool | None = None
     statuses: tuple[Status, ...] = ()
     name_prefix: str | None = None
+    search: str | None = None
+    pin_indexes: tuple[bytes, ...] = ()
+
+    @property
+    def sieve(self) -> Callable[[AccessCode], bool] | None:
+        """Tells which codes pass the search, which the database does not answer; None when there is none."""
+        return self._passes if self.search else None
+
+    def _passes(self, code: AccessCode) -> bool:
+        return code.pin_index in self.pin_indexes or mentions(self.search or "", (code.uid,), (code.name,), {})
 
 
 class Lock(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,13 +213,22 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     account_warnings: tuple[Condition, ...] = ()
 
 
-def report_time(reported_at: int | None, now: int) -> int | None:
-    """Return the lock's own time of a report, or None when it has none or its clock is far ahead."""
-    return None if reported_at is None or reported_at > now + FURTHEST_AHEAD else reported_at
+def report_time(reported_at: int | None, now: int, since: int | None = None) -> int | None:
+    """Return the lock's own time of something, or None when it has none or its clock is far off.
+
+    It cannot have been after `now`, nor before `since` when that is given; five minutes are let pass.
+    """
+    if reported_at is None or reported_at > now + FURTHEST_OFF:
+        return None
+    return None if since is not None and reported_at < since - FURTHEST_OFF else reported_at
 
 
-def read_report(complete: bool, reported_at: int | None, given: Sequence[GivenCode], index: PinIndex) -> CodeReport:
+def read_report(
+    complete: bool, reported_at: int | None, given: Sequence[GivenCode], index: PinIndex, *, received_at: int
+) -> CodeReport:
     """Read the codes of a report; one with neither id nor PIN is left out and named in `refused`.
+
+    `reported_at` and `received_at` as in `CodeReport`.
 
     Raises:
         Invalid: with a fault, by pointer, for every other broken rule (the first 100); no message repeats a PIN.
@@ -213,7 +253,9 @@ def read_report(complete: bool, reported_at: int | None, given: Sequence[GivenCo
     if faults:
         faults.sort(key=lambda fault: int(fault.pointer.split("/")[2]))
         raise Invalid("The report has codes that break the rules.", tuple(faults[:MOST_FAULTS]))
-    return CodeReport(complete=complete, reported_at=reported_at, codes=tuple(codes), refused=tuple(refused))
+    return CodeReport(
+        complete=complete, reported_at=reported_at, received_at=received_at, codes=tuple(codes), refused=tuple(refused)
+    )
 
 
 def read_code(given: GivenCode, place: str, index: PinIndex, faults: list[Fault]) -> ReportedCode | None:

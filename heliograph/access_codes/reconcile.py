@@ -3,7 +3,7 @@
 A code is told by the lock's own id, or by its PIN when it has none. A code is found again under an id that it did not
 have before when nobody else has that id, the PIN is the same, and it was known without any: some locks give ids late.
 It does not work the other way round, for two codes with ids may have had one PIN one after the other; so a connector
-gives ids always or never.
+gives ids always or never. A code without an id is also told by the PIN that was asked for, until that is settled.
 """
 
 from __future__ import annotations
@@ -23,11 +23,15 @@ _MODIFICATIONS: frozenset[Property] = frozenset(("code", "name", "type", "starts
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """A known code, what the lock says of it, and in which properties that is news, in a fixed order."""
+    """A known code, what the lock says of it, and in which properties that is news, in a fixed order.
+
+    `returned` when it was not known to be on the lock, so that it is news that it is.
+    """
 
     known: AccessCode
     reported: ReportedCode
     properties: tuple[Property, ...]
+    returned: bool = False
 
     @property
     def modifications(self) -> tuple[Property, ...]:
@@ -48,48 +52,28 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True):
     unchanged: tuple[AccessCode, ...] = ()
     refused: tuple[Fault, ...] = ()
 
-    @property
-    def removed(self) -> tuple[AccessCode, ...]:
-        """Unmanaged codes that are gone."""
-        return tuple(code for code in self.vanished if not code.managed)
-
-    @property
-    def deleted_externally(self) -> tuple[AccessCode, ...]:
-        """Managed codes that somebody else took from the lock."""
-        return tuple(code for code in self.vanished if code.managed)
-
-    @property
-    def modified_externally(self) -> tuple[Change, ...]:
-        """Managed codes that somebody else modified at the lock."""
-        return tuple(change for change in self.changed if change.known.managed and change.modifications)
-
 
 def diff(known: Sequence[AccessCode], report: CodeReport) -> Diff:
     """Compare what one lock is known to hold with what it reports.
 
-    Only a complete report makes codes vanish, and only those that the lock must hold: not one that is still being
-    set, waits for its time, or is being removed. Of a code with an operation under way nothing is believed but its
-    id; the operation's outcome says the rest. Nor is anything else believed of one that an operation settled after
-    the lock's time of the report.
+    Only a complete report makes codes vanish, and only those that the lock must hold: not one that is still being set
+    or removed, or of which it is known that it is not there. A code that the lock holds and lets work only later is one
+    that it must report. Of a code with an operation under way nothing is believed but its id; the operation's outcome
+    says the rest. Nor is anything else believed of one that an operation settled, or left in doubt, after the time of
+    the report.
     """
-    by_id = {code.external_id: code for code in known if code.external_id is not None}
-    by_pin = {code.pin_index: code for code in known if code.external_id is None and code.pin_index is not None}
-    discovered: list[ReportedCode] = []
+    pairs, discovered = _paired(known, report)
     changed: list[Change] = []
     unchanged: list[AccessCode] = []
-    met: set[bytes] = set()
-    for reported in report.codes:
-        code = by_id.get(reported.external_id) if reported.external_id is not None else None
-        if code is None and reported.pin_index is not None:
-            code = by_pin.get(reported.pin_index)
-        if code is None:
-            discovered.append(reported)
-            continue
-        met.add(code.uid)
-        if properties := news(code, reported, out_of_date=report.precedes(code)):
-            changed.append(Change(known=code, reported=reported, properties=properties))
+    for code, reported in pairs:
+        out_of_date = report.precedes(code)
+        properties = news(code, reported, out_of_date=out_of_date)
+        returned = code.is_missed and not out_of_date
+        if properties or returned:
+            changed.append(Change(known=code, reported=reported, properties=properties, returned=returned))
         else:
             unchanged.append(code)
+    met = {code.uid for code, _ in pairs}
     gone = [code for code in known if code.uid not in met] if report.complete else []
     return Diff(
         discovered=tuple(sorted(discovered, key=_identity)),
@@ -98,6 +82,36 @@ def diff(known: Sequence[AccessCode], report: CodeReport) -> Diff:
         unchanged=tuple(sorted(unchanged, key=_uid)),
         refused=report.refused,
     )
+
+
+def _paired(
+    known: Sequence[AccessCode], report: CodeReport
+) -> tuple[list[tuple[AccessCode, ReportedCode]], list[ReportedCode]]:
+    """Return the known codes that are reported, each with what is said of it, and the reported ones that are new."""
+    by_id = {code.external_id: code for code in known if code.external_id is not None}
+    nameless = [code for code in known if code.external_id is None]
+    by_pin = {code.pin_index: code for code in nameless if code.pin_index is not None}
+    by_wanted_pin = {code.wanted_pin_index: code for code in nameless if code.wanted_pin_index is not None}
+    pairs: list[tuple[AccessCode, ReportedCode]] = []
+    others: list[ReportedCode] = []
+    for reported in report.codes:
+        code = by_id.get(reported.external_id) if reported.external_id is not None else None
+        if code is None and reported.pin_index is not None:
+            code = by_pin.get(reported.pin_index)
+        if code is not None:
+            pairs.append((code, reported))
+        else:
+            others.append(reported)
+    # A lock that shows the digits of before beside those that were asked for has not made the ones into the others.
+    met = {code.uid for code, _ in pairs}
+    discovered: list[ReportedCode] = []
+    for reported in others:
+        code = None if reported.pin_index is None else by_wanted_pin.get(reported.pin_index)
+        if code is None or code.uid in met:
+            discovered.append(reported)
+        else:
+            pairs.append((code, reported))
+    return pairs, discovered
 
 
 def news(known: AccessCode, reported: ReportedCode, *, out_of_date: bool = False) -> tuple[Property, ...]:
@@ -131,6 +145,12 @@ def changed_code(change: Change, *, sealed_pin: bytes | None, now: int) -> Acces
     if "code" in change.properties:
         fields |= {"sealed_pin": sealed_pin, "pin_index": change.reported.pin_index}
     return msgspec.structs.replace(change.known, **fields, updated_at=now, version=change.known.version + 1)
+
+
+def names_in(report: CodeReport) -> tuple[set[str], set[bytes]]:
+    """Return the ids and the blind indexes of PINs by which a report names codes; a partial one is about no others."""
+    ids = {code.external_id for code in report.codes if code.external_id is not None}
+    return ids, {code.pin_index for code in report.codes if code.pin_index is not None}
 
 
 def _uid(code: AccessCode) -> bytes:

@@ -104,7 +104,11 @@ def _kept_report(context: JobContext, order: Order, sealer: Sealer, pins: Pins) 
         )
         for code in kept.codes
     )
-    return CodeReport(complete=order.complete, reported_at=order.reported_at, codes=codes, refused=kept.refused)
+    # Jobs from before reports had two times have but one.
+    seen_at = order.reported_at if order.seen_at is None else order.seen_at
+    return CodeReport(
+        complete=order.complete, reported_at=seen_at, received_at=seen_at, codes=codes, refused=kept.refused
+    )
 
 
 # -- the job --------------------------------------------------------------------------------------------------------
@@ -137,7 +141,8 @@ def _chunks(context: JobContext, sealer: Sealer) -> Iterator[Chunk]:
     is_current = False
     while not is_current:
         # What is known already shows what this job did before, whatever became of it meanwhile.
-        plan = actions.plan(context.read(partial(actions.survey, scope=context.scope, device_uid=device_uid)), report)
+        survey = partial(actions.survey, scope=context.scope, device_uid=device_uid, report=report)
+        plan = actions.plan(context.read(survey), report)
         version, is_current = plan.version, True
         # The last chunk has no steps: it makes sure that nothing came between, and sums up.
         for start in range(0, len(plan.steps) + CHANGES_AT_ONCE, CHANGES_AT_ONCE):

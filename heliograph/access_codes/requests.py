@@ -10,19 +10,26 @@ import secrets
 import msgspec
 from msgspec import UNSET
 
-from heliograph import publish
 from heliograph.access_codes import managed_events, store
 from heliograph.access_codes.actions import footing_of, get, raise_version
-from heliograph.access_codes.applying import occurrences, remove_codes
 from heliograph.access_codes.causes import checks_before
-from heliograph.access_codes.changes import CodePatch, CodeWish, OperationKind, Request, read_request, target_of
+from heliograph.access_codes.changes import (
+    CodePatch,
+    CodeWish,
+    DuplicatePin,
+    OperationKind,
+    Request,
+    read_request,
+    target_of,
+)
 from heliograph.access_codes.completing import fail
 from heliograph.access_codes.model import AccessCode, Footing, Status
 from heliograph.access_codes.pins import Pins
 from heliograph.access_codes.settling import Fact, deleted
+from heliograph.access_codes.telling import cancel, remove_codes, tell
 from heliograph.connected_accounts import actions as connected_accounts
 from heliograph.devices import actions as devices
-from heliograph.errors import Conflict, require_version
+from heliograph.errors import Conflict, Invalid, require_version
 from heliograph.ids import Secret, new_uid
 from heliograph.operations import actions as operations
 from heliograph.operations.model import Operation
@@ -58,9 +65,9 @@ def convert(
     footing = footing_of(tx, scope, code.device_uid)
     operation = _begin(tx, scope, "convert_access_code", footing, code.uid, request, patience)
     device, account = devices.get(tx, scope, code.device_uid), connected_accounts.find(tx, scope, footing.account_uid)
-    same = [] if code.pin_index is None else store.codes_with_pin(tx, scope, code.device_uid, code.pin_index)
+    same = [] if code.pin_index is None else _with_digits(tx, scope, code.device_uid, code.pin_index)
     causes = checks_before(code, device, account, same)
-    return fail(tx, scope, operation, causes, at=None) if causes else operation
+    return fail(tx, scope, operation, causes) if causes else operation
 
 
 def create(
@@ -70,14 +77,17 @@ def create(
 
     Raises:
         NotFound: when the organization has no such device.
-        Conflict: when the device is not enrolled, or the lock holds a code with these digits.
+        Conflict: when the device is not enrolled.
+        DuplicatePin: when the lock holds a code with these digits.
         Unprocessable: when the device belongs to no connected account.
+        Invalid: when its time is over.
     """
-    footing = footing_of(tx, scope, device_uid)
+    footing = footing_of(tx, scope, device_uid, "/deviceUid")
+    _require_future(tx, wish.ends_at)
     uid = new_uid()
     pin = wish.pin or _free_pin(tx, scope, device_uid, pins)
     pin_index = pins.index(device_uid, pin.reveal())
-    _require_free_pin(tx, scope, device_uid, pin_index)
+    _require_free_pin(tx, scope, device_uid, pin_index, uid)
     bounded = wish.starts_at is not None or wish.ends_at is not None
     code = AccessCode(
         uid=uid, device_uid=device_uid, managed=True, status="setting", type="time_bound" if bounded else "ongoing",
@@ -87,7 +97,7 @@ def create(
     )  # fmt: skip
     store.insert_codes(tx, scope, [code])
     raise_version(tx, scope, device_uid)
-    _tell(tx, scope, footing, code, Fact(managed_events.ACCESS_CODE_CREATED))
+    tell(tx, scope, uid, [Fact(managed_events.ACCESS_CODE_CREATED)], footing)
     request = Request(code=target_of(code), external_modification_allowed=code.external_modification_allowed)
     return code, _begin(tx, scope, "set_access_code", footing, uid, request, patience)
 
@@ -101,60 +111,99 @@ def update(
 
     Raises:
         NotFound, PreconditionFailed: as for every change of a resource.
-        Conflict: when the code is not managed, something else is to be done about it first, or the lock holds
-            another code with the new digits.
-        Invalid: when its time would end before it begins.
+        Conflict: when the code is not managed, or something else is to be done about it first.
+        DuplicatePin: when the lock holds another code with the new digits.
+        Invalid: when its time would end before it begins, or has ended.
     """
     code = get(tx, scope, uid)
     if not code.managed:
         raise Conflict("The access code is not managed; convert it first.")
+    if code.status == "unset":
+        # What the lock does not hold it gives another id when it is set again; until then the digits tell the code.
+        code = msgspec.structs.replace(code, external_id=None, found_at=None)
     target = patch.onto(code, pins)
     allowed = code.external_modification_allowed
     if patch.external_modification_allowed is not UNSET:
         allowed = patch.external_modification_allowed
-    kind: OperationKind = "set_access_code" if code.status == "unset" else "update_access_code"
-    request = Request(code=target, external_modification_allowed=allowed)
+    # What the lock neither showed nor confirmed may be missing there, also when nobody knows.
+    kind: OperationKind = "set_access_code" if code.found_at is None else "update_access_code"
+    renumbered = target.pin_index != code.pin_index and code.external_id is None and kind == "update_access_code"
+    request = Request(
+        code=target, external_modification_allowed=allowed, unsure=code.status == "unknown",
+        replaced_pin=code.sealed_pin if renumbered else None,
+    )  # fmt: skip
     pending = operations.pending_about(tx, scope, [uid]).get(uid)
+    if pending is not None and patch.pin is not UNSET:
+        # Whether the digits are those that are being set is not to be found out by trying.
+        raise Conflict("Another change of the access code is under way; wait until it has ended.")
     if pending is not None:
-        return code, _same(pending, pending.kind, request)
+        return code, _same(pending, kind, request)
     require_version(version, code.version)
     footing = footing_of(tx, scope, code.device_uid)
     needs_lock = target != target_of(code) or code.is_missed
     if not needs_lock and allowed == code.external_modification_allowed:
         return code, None
+    if target.ends_at != code.ends_at:
+        _require_future(tx, target.ends_at)
+    wanted = code.wanted_pin_index
     if target.pin_index is not None and target.pin_index != code.pin_index:
-        _require_free_pin(tx, scope, code.device_uid, target.pin_index)
+        _require_free_pin(tx, scope, code.device_uid, target.pin_index, uid)
+        wanted = target.pin_index
     status: Status = "setting" if needs_lock else code.status
-    after = _save(tx, scope, msgspec.structs.replace(code, external_modification_allowed=allowed, status=status))
+    changed = msgspec.structs.replace(
+        code, external_modification_allowed=allowed, status=status, wanted_pin_index=wanted
+    )  # fmt: skip
+    after = _save(tx, scope, changed)
     if allowed != code.external_modification_allowed:
-        _tell(tx, scope, footing, code, _switched(allowed))
+        tell(tx, scope, uid, [_switched(allowed)], footing)
     return after, _begin(tx, scope, kind, footing, uid, request, patience) if needs_lock else None
 
 
 def remove(tx: Transaction, scope: Scope, uid: bytes, version: int | None, patience: int) -> Operation | None:
     """Ask the lock's connector to remove a code; None when the lock did not hold it, so that it is gone at once.
 
+    What else was to be done about it is cancelled, unless a connector has taken it.
+
     Raises:
         NotFound, PreconditionFailed: as for every change of a resource.
         Conflict: when the lock lets nobody remove the code, or something else is to be done about it first.
     """
     code = get(tx, scope, uid)
-    request = Request(code=target_of(code))
-    pending = _pending(tx, scope, code, "remove_access_code", request)
-    if pending is not None:
-        return pending
+    pending = operations.pending_about(tx, scope, [uid]).get(uid)
+    if pending is not None and (pending.kind == "remove_access_code" or pending.attempts):
+        return _same(pending, "remove_access_code", Request(code=target_of(code)))
     require_version(version, code.version)
     if code.cannot_delete and not code.managed:
         raise Conflict("The lock does not let this code be removed by anybody but itself.")
     footing = footing_of(tx, scope, code.device_uid)
+    if pending is not None:
+        cancel(tx, scope, pending)
+        code = _as_before(code, pending)
     if code.status == "unset":
         remove_codes(tx, scope, [uid])
         raise_version(tx, scope, code.device_uid)
-        _tell(tx, scope, footing, code, deleted())
+        tell(tx, scope, uid, [deleted()], footing)
         return None
     if code.managed:
         _save(tx, scope, msgspec.structs.replace(code, status="removing"))
+    request = Request(code=target_of(code), unsure=code.status == "unknown")
     return _begin(tx, scope, "remove_access_code", footing, uid, request, patience)
+
+
+def list_operations(
+    tx: Transaction, scope: Scope, uid: bytes, before: bytes, limit: int
+) -> tuple[list[Operation], bytes | None]:
+    """Return a page of the operations about a code, the newest first, and the uid to go on after.
+
+    `before` is empty for the first page.
+
+    Raises:
+        NotFound: when the organization has no such code, and nothing is known of one that it had.
+    """
+    found = operations.list_about(tx, scope, uid, before, limit)
+    if not found[0] and not before:
+        get(tx, scope, uid)
+    return found
 
 
 # -- parts ----------------------------------------------------------------------------------------------------------
@@ -173,9 +222,19 @@ def _same(pending: Operation, kind: str, request: Request) -> Operation:
     Raises:
         Conflict: when it is another one.
     """
-    if pending.kind != kind or not read_request(pending.request).is_same(request):
+    if pending.kind != kind or not read_request(pending.request).is_same(request, kind):
         raise Conflict("Another change of the access code is under way; wait until it has ended.")
     return pending
+
+
+def _as_before(code: AccessCode, untaken: Operation) -> AccessCode:
+    """Return a code as it was before something was asked for that no connector has begun."""
+    if not code.managed:
+        return code
+    if read_request(untaken.request).unsure:
+        return msgspec.structs.replace(code, status="unknown")
+    status: Status = "unset" if untaken.kind == "set_access_code" else "set"
+    return msgspec.structs.replace(code, status=status, wanted_pin_index=None)
 
 
 def _begin(
@@ -194,10 +253,6 @@ def _save(tx: Transaction, scope: Scope, code: AccessCode) -> AccessCode:
     return changed
 
 
-def _tell(tx: Transaction, scope: Scope, footing: Footing, code: AccessCode, *facts: Fact) -> None:
-    publish.record_all(tx, scope, occurrences(scope, facts, code.uid, footing, None))
-
-
 def _switched(allowed: bool) -> Fact:
     after = str(allowed).lower()
     before = str(not allowed).lower()
@@ -205,15 +260,26 @@ def _switched(allowed: bool) -> Fact:
     return Fact(managed_events.ACCESS_CODE_CHANGED, {"changed_properties": (change,)})
 
 
-def _require_free_pin(tx: Transaction, scope: Scope, device_uid: bytes, pin_index: bytes) -> None:
-    if store.codes_with_pin(tx, scope, device_uid, pin_index):
-        raise Conflict("The lock holds another access code with these digits.")
+def _require_future(tx: Transaction, ends_at: int | None) -> None:
+    if ends_at is not None and ends_at <= tx.now:
+        raise Invalid.at("/endsAt", "past", "The end must be in the future.")
+
+
+def _with_digits(tx: Transaction, scope: Scope, device_uid: bytes, pin_index: bytes) -> list[AccessCode]:
+    """Return the codes of a lock that have these digits, or are to have them."""
+    wanting = store.codes_wanting_pin(tx, scope, device_uid, pin_index)
+    return [*store.codes_with_pin(tx, scope, device_uid, pin_index), *wanting]
+
+
+def _require_free_pin(tx: Transaction, scope: Scope, device_uid: bytes, pin_index: bytes, uid: bytes) -> None:
+    if any(code.uid != uid for code in _with_digits(tx, scope, device_uid, pin_index)):
+        raise DuplicatePin("The lock holds another access code with these digits.")
 
 
 def _free_pin(tx: Transaction, scope: Scope, device_uid: bytes, pins: Pins) -> Secret:
     """Choose digits that no other code of the lock has."""
     for _ in range(TRIES):
         pin = Secret(f"{secrets.randbelow(10**CHOSEN_DIGITS):0{CHOSEN_DIGITS}}")
-        if not store.codes_with_pin(tx, scope, device_uid, pins.index(device_uid, pin.reveal())):
+        if not _with_digits(tx, scope, device_uid, pins.index(device_uid, pin.reveal())):
             return pin
     raise Conflict("The lock holds so many codes that no free digits were found; choose them yourself.")

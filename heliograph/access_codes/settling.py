@@ -21,7 +21,7 @@ from heliograph.access_codes.changes import (
     target_of,
     with_target,
 )
-from heliograph.access_codes.model import AccessCode, Standing
+from heliograph.access_codes.model import AccessCode, Standing, Status
 from heliograph.catalog.definition import EventDefinition
 from heliograph.devices.model import Condition
 from heliograph.times import print_time
@@ -42,10 +42,14 @@ class Fact(msgspec.Struct, frozen=True):
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """The code after an operation, None when it is gone, and what to tell, in that order."""
+    """The code after an operation, None when it is gone, and what to tell, in that order.
+
+    `late_before`, when there is one, is the time from which on the lock's reports are news again.
+    """
 
     code: AccessCode | None
     facts: tuple[Fact, ...]
+    late_before: int | None = None
 
 
 def succeeded(
@@ -54,13 +58,14 @@ def succeeded(
     """Return what becomes of a code when the lock did what was asked for, at the time `at`; microseconds UTC."""
     if kind == "remove_access_code":
         if not code.managed:
-            return Settled(None, (Fact(events.UNMANAGED_REMOVED),))
+            return Settled(None, (Fact(events.UNMANAGED_REMOVED),), at)
         gone = (Fact(managed_events.ACCESS_CODE_REMOVED_FROM_DEVICE), deleted())
-        return Settled(None, gone)
+        return Settled(None, gone, at)
     confirmed: dict[str, Any] = {
         "status": "set",
         "errors": tuple(one for one in code.errors if one.code not in _OVER_WITH_SUCCESS),
         "external_id": external_id or code.external_id,
+        "wanted_pin_index": None,
         "found_at": at if code.found_at is None else code.found_at,
         "settled_at": at,
         "updated_at": now,
@@ -71,9 +76,9 @@ def succeeded(
         managed = msgspec.structs.replace(
             code, managed=True, external_modification_allowed=allowed, cannot_be_managed=False, **confirmed
         )  # fmt: skip
-        return Settled(managed, (Fact(events.UNMANAGED_CONVERTED),))
+        return Settled(managed, (Fact(events.UNMANAGED_CONVERTED),), at)
     after = with_target(code, request.code, **confirmed)
-    return Settled(after, (*changes(code, after), on_lock(after, at)))
+    return Settled(after, (*changes(code, after), on_lock(after, at)), at)
 
 
 def failed(
@@ -89,20 +94,23 @@ def failed(
     after = msgspec.structs.replace(
         code,
         errors=(*(one for one in code.errors if one.code != error.code), error),
+        settled_at=at if in_doubt else code.settled_at,
         updated_at=now,
         version=code.version + 1,
     )
+    late_before = at if in_doubt else None
     if not code.managed:
-        return Settled(after, ())
-    if kind == "set_access_code":
-        # A lock that holds it all the same says so with its next report.
-        after = msgspec.structs.replace(after, status="unset")
+        return Settled(after, (), late_before)
+    if in_doubt:
+        # A lock that shows the code, as it was or as it was to be, says so with its next report.
+        after = msgspec.structs.replace(after, status="unknown")
     else:
-        after = msgspec.structs.replace(after, status="unknown" if in_doubt else "set")
+        status: Status = "unset" if kind == "set_access_code" else "set"
+        after = msgspec.structs.replace(after, status=status, wanted_pin_index=None)
     told = managed_events.ACCESS_CODE_FAILED_TO_SET_ON_DEVICE
     if not setting:
         told = managed_events.ACCESS_CODE_FAILED_TO_REMOVE_FROM_DEVICE
-    return Settled(after, (_failure(told, arrays),))
+    return Settled(after, (_failure(told, arrays),), late_before)
 
 
 def changes(before: AccessCode, after: AccessCode, reason: str | None = None) -> Iterator[Fact]:

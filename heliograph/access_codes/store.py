@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -18,15 +18,16 @@ _CODES = Table(
     {
         "tenant_id": "bigint", "uid": "bytes", "device_uid": "bytes", "managed": "bigint", "status": "text",
         "type": "text", "name": "text", "name_key": "text", "external_id": "text", "pin": "bytes", "pin_index": "bytes",
-        "starts_at": "bigint", "ends_at": "bigint", "cannot_be_managed": "bigint", "cannot_delete": "bigint",
-        "external_modification_allowed": "bigint", "errors": "bytes", "warnings": "bytes", "found_at": "bigint",
-        "settled_at": "bigint", "created_at": "bigint", "updated_at": "bigint", "version": "bigint",
+        "wanted_pin_index": "bytes", "starts_at": "bigint", "ends_at": "bigint", "cannot_be_managed": "bigint",
+        "cannot_delete": "bigint", "external_modification_allowed": "bigint", "errors": "bytes", "warnings": "bytes",
+        "found_at": "bigint", "settled_at": "bigint", "created_at": "bigint", "updated_at": "bigint",
+        "version": "bigint",
     },
 )  # fmt: skip
 _CODE = (
     "select uid, device_uid, managed, status, type, name, external_id, pin, pin_index, starts_at, ends_at,"
     " cannot_be_managed, cannot_delete, external_modification_allowed, errors, warnings, found_at, settled_at,"
-    " created_at, updated_at, version from access_code where tenant_id = :tenant_id"
+    " created_at, updated_at, version, wanted_pin_index from access_code where tenant_id = :tenant_id"
 )
 
 _encode = msgspec.json.Encoder().encode
@@ -76,10 +77,67 @@ def codes_on(tx: Transaction, scope: Scope, device_uid: bytes) -> list[AccessCod
 
 
 def codes_with_pin(tx: Transaction, scope: Scope, device_uid: bytes, pin_index: bytes) -> list[AccessCode]:
-    """Read the codes of one lock that have a PIN."""
-    sql = f"{_CODE} and device_uid = :device_uid and pin_index = :pin_index order by uid"
+    """Read the codes of one lock that have a PIN, in the order of their uids."""
+    # Asked for the order, SQLite would go through all codes of the lock.
+    sql = f"{_CODE} and device_uid = :device_uid and pin_index = :pin_index"
+    rows = tx.all(sql, tenant_id=scope.tenant_id, device_uid=device_uid, pin_index=pin_index)
+    return sorted((_code(row) for row in rows), key=lambda code: code.uid)
+
+
+def codes_wanting_pin(tx: Transaction, scope: Scope, device_uid: bytes, pin_index: bytes) -> list[AccessCode]:
+    """Read the codes of one lock that are to have a PIN, or may have it already, in no particular order."""
+    sql = f"{_CODE} and device_uid = :device_uid and wanted_pin_index = :pin_index"
     rows = tx.all(sql, tenant_id=scope.tenant_id, device_uid=device_uid, pin_index=pin_index)
     return [_code(row) for row in rows]
+
+
+def pins_in_use(tx: Transaction, scope: Scope, device_uid: bytes, pin_indexes: Sequence[bytes]) -> set[bytes]:
+    """Return those PINs that a code of one lock has, or is to have."""
+    found: set[bytes] = set()
+    for batch in batches(pin_indexes):
+        names, values = placeholders("pin", batch)
+        # Each has its own index; asked for both at once, no database would use them for sure.
+        for column in ("pin_index", "wanted_pin_index"):
+            rows = tx.all(
+                f"select {column} from access_code where tenant_id = :tenant_id and device_uid = :device_uid"
+                f" and {column} in ({names})",
+                tenant_id=scope.tenant_id, device_uid=device_uid, **values,
+            )  # fmt: skip
+            found |= {row[0] for row in rows}
+    return found
+
+
+def codes_with_id(tx: Transaction, scope: Scope, device_uid: bytes, external_id: str) -> list[AccessCode]:
+    """Read the codes of one lock to which it gave an id, in no particular order."""
+    sql = f"{_CODE} and device_uid = :device_uid and external_id = :external_id"
+    rows = tx.all(sql, tenant_id=scope.tenant_id, device_uid=device_uid, external_id=external_id)
+    return [_code(row) for row in rows]
+
+
+def codes_named(
+    tx: Transaction, scope: Scope, device_uid: bytes, external_ids: Collection[str], pin_indexes: Collection[bytes]
+) -> list[AccessCode]:
+    """Read the codes of one lock that have one of these ids or PINs, or are to have one, in the order of their uids."""
+    found: dict[bytes, AccessCode] = {}
+    columns = {"external_id": external_ids, "pin_index": pin_indexes, "wanted_pin_index": pin_indexes}
+    for column, wanted in columns.items():
+        for batch in batches(wanted):
+            names, values = placeholders(column, batch)
+            sql = f"{_CODE} and device_uid = :device_uid and {column} in ({names})"
+            rows = tx.all(sql, tenant_id=scope.tenant_id, device_uid=device_uid, **values)
+            found |= {row[0]: _code(row) for row in rows}
+    return [found[uid] for uid in sorted(found)]
+
+
+def holds_more(tx: Transaction, scope: Scope, device_uid: bytes, number: int) -> bool:
+    """Tell whether one lock has more codes than that."""
+    return bool(
+        tx.all(
+            "select uid from access_code where tenant_id = :tenant_id and device_uid = :device_uid"
+            " order by uid limit 1 offset :number",
+            tenant_id=scope.tenant_id, device_uid=device_uid, number=number,
+        )
+    )  # fmt: skip
 
 
 def some_codes_on(tx: Transaction, scope: Scope, device_uid: bytes, limit: int) -> list[AccessCode]:
@@ -102,11 +160,19 @@ def _conditions_of(wanted: CodeFilter) -> tuple[str, dict[str, Any]]:
     """Return the filters as SQL, each beginning with `and`, and the values that they name."""
     conditions = ""
     values: dict[str, Any] = {}
-    if wanted.device_uids:
+    if wanted.uids:
+        names, values = placeholders("uid", wanted.uids)
+        conditions += f" and uid in ({names})"
+    if len(wanted.device_uids) == 1:
+        # All codes of one lock are read in many pages: its index has them in the order of the list.
+        conditions += " and device_uid = :device_uid"
+        values["device_uid"] = wanted.device_uids[0]
+    elif wanted.device_uids:
         # By itself SQLite would go through the whole tenant in the order of the list.
-        names, values = placeholders("device", wanted.device_uids)
+        names, more = placeholders("device", wanted.device_uids)
         on_devices = f"select uid from access_code where tenant_id = :tenant_id and device_uid in ({names})"
         conditions += f" and uid in ({on_devices} and uid > :after)"
+        values |= more
     if wanted.statuses:
         names, more = placeholders("status", wanted.statuses)
         conditions += f" and status in ({names})"
@@ -125,7 +191,7 @@ def _row(scope: Scope, code: AccessCode) -> Row:
     return (
         scope.tenant_id, code.uid, code.device_uid, int(code.managed), code.status, code.type, code.name,
         None if code.name is None else fold(code.name), code.external_id, code.sealed_pin, code.pin_index,
-        code.starts_at, code.ends_at, int(code.cannot_be_managed), int(code.cannot_delete),
+        code.wanted_pin_index, code.starts_at, code.ends_at, int(code.cannot_be_managed), int(code.cannot_delete),
         int(code.external_modification_allowed), _encode(code.errors), _encode(code.warnings), code.found_at,
         code.settled_at, code.created_at, code.updated_at, code.version,
     )  # fmt: skip
@@ -137,7 +203,7 @@ def _code(row: Row) -> AccessCode:
         external_id=row[6], sealed_pin=row[7], pin_index=row[8], starts_at=row[9], ends_at=row[10],
         cannot_be_managed=bool(row[11]), cannot_delete=bool(row[12]), external_modification_allowed=bool(row[13]),
         errors=_conditions(row[14]), warnings=_conditions(row[15]), found_at=row[16], settled_at=row[17],
-        created_at=row[18], updated_at=row[19], version=row[20],
+        created_at=row[18], updated_at=row[19], version=row[20], wanted_pin_index=row[21],
     )  # fmt: skip
 
 

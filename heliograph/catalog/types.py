@@ -105,5 +105,5 @@ def _check_payload(draft: EventDraft, validator: jsonschema_rs.Validator) -> Non
     except ValueError:
         valid = False  # nested too deeply to be checked, which the faults then say
     if not valid:
-        faults = schema_faults(validator, document, "payload")
+        faults = schema_faults(validator, document, "payload", size=len(draft.payload))
         raise Unprocessable(f"The payload does not obey the schema of the type {draft.type!r}.", tuple(faults))

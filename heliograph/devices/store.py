@@ -27,7 +27,8 @@ _DEVICE = (
     "select d.uid, d.state, d.brand, d.model, d.serial_number, d.mac_address, d.name, d.policy_uid, d.location_uid,"
     " d.custom_metadata, d.recipe_uid, d.verification_hash, d.enrolled_at, d.created_at, d.updated_at, d.version,"
     " d.connected_account_uid,"
-    " p.last_seen_at, p.connection_uid, p.session, p.connected_at, p.battery_level, p.errors, p.warnings"
+    " p.last_seen_at, p.connection_uid, p.session, p.connected_at, p.battery_level, p.errors, p.warnings,"
+    " p.says_connected"
     " from device d left join device_presence p on p.tenant_id = d.tenant_id and p.device_uid = d.uid"
 )
 
@@ -209,10 +210,12 @@ def _conditions_of(wanted: DeviceFilter) -> tuple[list[str], dict[str, Any]]:
     conditions: list[str] = []
     values: dict[str, Any] = {}
     for column, several in (
+        ("uid", wanted.uids),
         ("policy_uid", wanted.policy_uids),
         ("location_uid", wanted.location_uids),
         ("connected_account_uid", wanted.connected_account_uids),
         ("state", wanted.states),
+        ("name_key", [fold(name) for name in wanted.names]),
         ("brand_key", [fold(brand) for brand in wanted.brands]),
     ):
         if several:
@@ -286,5 +289,5 @@ def _device(row: Row, tag_uids: tuple[bytes, ...]) -> Device:
 def _presence(row: Row) -> Presence:
     return Presence(
         last_seen_at=row[0], connection_uid=row[1], session=row[2], connected_at=row[3], battery_level=row[4],
-        errors=_conditions(row[5]), warnings=_conditions(row[6]),
+        errors=_conditions(row[5]), warnings=_conditions(row[6]), says_connected=bool(row[7]),
     )  # fmt: skip

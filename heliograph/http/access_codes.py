@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Annotated, Literal
 
@@ -42,14 +43,21 @@ from heliograph.http.reports import TimeText
 from heliograph.ids import Uid, as_hex, new_uid, parse_uid
 from heliograph.jobs import actions as jobs
 from heliograph.jobs.model import Job
+from heliograph.strict_json import refuse_crowd
 from heliograph.tenancy.model import Scope
 from heliograph.times import parse_time, print_optional_time, print_time
+
+NOT_KEPT = (b"cache-control", b"no-store")
+"""Header of answers with PINs: nobody on the way is to keep them (RFC 9111 section 5.2.2.5)."""
 
 READ, READ_PIN = "read access_code.tenant", "read_pin access_code.tenant"
 REPORT = "report access_code.tenant"
 
 LARGE_BODY = 1024 * 1024
 """Bytes from which on only one report is taken apart at a time."""
+
+VALUES_PER_CODE, OBJECTS_PER_CODE = 12, 4
+"""Far more than a code has, for its name may hold commas and braces too."""
 
 TURNS = 5
 """How often a report is compared anew when something came between, until a job does it in peace."""
@@ -132,6 +140,9 @@ class AccessCodeBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     created_at: str
     updated_at: str
 
+    def __repr__(self) -> str:
+        return "AccessCodeBody(...)"
+
 
 class AccessCodeList(msgspec.Struct, frozen=True, rename="camel"):
     """A page of access codes, without their PINs."""
@@ -196,7 +207,8 @@ async def show_access_code(request: Request) -> Response:
     if given.pin:
         opened = Pins(services.sealer, scope).open(code.uid, code.sealed_pin)
         pin = None if opened is None else opened.reveal()
-    return json_response(200, body_of(code, pin), [etag(code.version)])
+    headers = [etag(code.version), *([NOT_KEPT] if given.pin else [])]
+    return json_response(200, body_of(code, pin), headers)
 
 
 # -- reporting ------------------------------------------------------------------------------------------------------
@@ -212,8 +224,7 @@ async def report_access_codes(request: Request) -> Response:
     report = await _taken_apart(request, partial(_read, request, uid, pins, now, most))
     await services.read(partial(actions.footing_of, scope=scope, device_uid=uid))
     for _ in range(TURNS):
-        surveyed = await services.read(partial(actions.survey, scope=scope, device_uid=uid))
-        plan = await services.compute(partial(actions.plan, surveyed, report))
+        plan = await _compared(request, scope, uid, report)
         if plan.is_long:
             break
         step = partial(actions.apply, scope=scope, device_uid=uid, plan=plan, pins=pins)
@@ -226,18 +237,29 @@ async def report_access_codes(request: Request) -> Response:
 
 
 async def _taken_apart(request: Request, read: partial[CodeReport]) -> CodeReport:
-    if len(request.body) < LARGE_BODY:
+    async with AsyncExitStack() as stack:
+        if len(request.body) >= LARGE_BODY:
+            await stack.enter_async_context(request.services.large_work)
         return await request.services.compute(read)
-    async with request.services.large_work:
-        return await request.services.compute(read)
+
+
+async def _compared(request: Request, scope: Scope, uid: Uid, report: CodeReport) -> Plan:
+    services = request.services
+    async with AsyncExitStack() as stack:
+        if report.complete and await services.read(partial(actions.is_large, scope=scope, device_uid=uid)):
+            await stack.enter_async_context(services.large_work)
+        surveyed = await services.read(partial(actions.survey, scope=scope, device_uid=uid, report=report))
+        return await services.compute(partial(actions.plan, surveyed, report))
 
 
 def _read(request: Request, device_uid: Uid, pins: Pins, now: int, most: int) -> CodeReport:
+    refuse_crowd(request.body, VALUES_PER_CODE * MOST_CODES, OBJECTS_PER_CODE * MOST_CODES)
     given = request.json(AccessCodeReport)
     if len(given.codes) > most:
         raise Invalid.at("/codes", "max-items", f"At most {most} codes.")
     reported_at = None if given.reported_at is None else parse_time(given.reported_at, "/reportedAt")
-    return read_report(given.complete, report_time(reported_at, now), given.codes, partial(pins.index, device_uid))
+    index = partial(pins.index, device_uid)
+    return read_report(given.complete, report_time(reported_at, now), given.codes, index, received_at=now)
 
 
 def _answer(outcome: Counts | Late, report: CodeReport) -> Response:

@@ -129,11 +129,12 @@ class ClientAddress:
         """Return the peer, or the last address in X-Forwarded-For that no trusted proxy has."""
         address = peer
         hops = forwarded_for.split(",") if forwarded_for else []
-        while hops and self._is_trusted(address):
+        while hops and self.is_trusted(address):
             address = hops.pop().strip()
         return address
 
-    def _is_trusted(self, address: str) -> bool:
+    def is_trusted(self, address: str) -> bool:
+        """Tell whether an address is that of a trusted proxy."""
         try:
             parsed = ipaddress.ip_address(address)
         except ValueError:

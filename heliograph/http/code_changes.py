@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from heliograph.access_codes import requests
+from heliograph.access_codes import kinds, requests
 from heliograph.access_codes.changes import CodePatch, CodeWish
 from heliograph.access_codes.model import LONGEST_NAME, AccessCode, CodeParts, GivenCode, read_parts
 from heliograph.access_codes.pins import Pins
 from heliograph.clock import MICROSECONDS
-from heliograph.errors import Fault, Invalid
+from heliograph.errors import Fault, Invalid, NotFound
 from heliograph.http.access_codes import AccessCodeBody, body_of
 from heliograph.http.lists import TenantQuery, UidText, etag, wanted_version
 from heliograph.http.messages import Request, Response, json_response
@@ -24,10 +25,12 @@ from heliograph.http.services import change
 from heliograph.ids import parse_uid
 from heliograph.operations.model import Operation
 from heliograph.storage.engine import Transaction
+from heliograph.tenancy.model import Scope
 
 CREATE, UPDATE, DELETE = "create access_code.tenant", "update access_code.tenant", "delete access_code.tenant"
 
 _encode = msgspec.json.Encoder().encode
+T = TypeVar("T")
 Name = Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)]
 
 
@@ -77,22 +80,19 @@ class AccessCodeChange(msgspec.Struct, frozen=True, rename="camel"):
 
 async def convert_access_code(request: Request) -> Response:
     """Ask the connector to take an unmanaged code over."""
-    services = request.services
-    scope = await services.scope(request.known, UPDATE, request.query(TenantQuery).tenant_uid)
+    scope = await request.services.scope(request.known, UPDATE, request.query(TenantQuery).tenant_uid)
     uid = parse_uid(request.parameters["id"], "path/id")
     given = request.json(Conversion) if request.body else Conversion()
 
     def act(tx: Transaction) -> tuple[bytes, bytes]:
         operation = requests.convert(
             tx, scope, uid, force=given.force,
-            external_modification_allowed=given.is_external_modification_allowed, patience=_patience(request),
+            external_modification_allowed=given.is_external_modification_allowed, patience=patience_of(request),
         )  # fmt: skip
         body = _encode(operation_body_of(operation))
         return body, body
 
-    answer = await change(request, scope, act, status=202)
-    services.operations.notice(scope.tenant_id)
-    return answer
+    return await _once(request, scope, act)
 
 
 async def create_access_code(request: Request) -> Response:
@@ -102,16 +102,17 @@ async def create_access_code(request: Request) -> Response:
     given = request.json(NewAccessCode)
     device_uid = parse_uid(given.device_uid, "/deviceUid")
     pins = Pins(services.sealer, scope)
-    wish = _wish(given)
+    wish = wish_of(
+        GivenCode(code=given.code, name=given.name, starts_at=given.starts_at, ends_at=given.ends_at),
+        given.is_external_modification_allowed,
+    )
 
     def act(tx: Transaction) -> tuple[bytes, bytes]:
-        made = requests.create(tx, scope, device_uid, wish, pins, _patience(request))
+        made = requests.create(tx, scope, device_uid, wish, pins, patience_of(request))
         body = _encode(_change(*made))
         return body, body
 
-    answer = await change(request, scope, act, status=202)
-    services.operations.notice(scope.tenant_id)
-    return answer
+    return await _once(request, scope, act)
 
 
 async def update_access_code(request: Request) -> Response:
@@ -119,30 +120,63 @@ async def update_access_code(request: Request) -> Response:
     services = request.services
     scope = await services.scope(request.known, UPDATE, request.query(TenantQuery).tenant_uid)
     uid = parse_uid(request.parameters["id"], "path/id")
-    patch = _patch(request.json(AccessCodePatch))
+    given = request.json(AccessCodePatch)
+    patch = patch_of(given_parts(given), given.is_external_modification_allowed)
     step = partial(
         requests.update, scope=scope, uid=uid, version=wanted_version(request), patch=patch,
-        pins=Pins(services.sealer, scope), patience=_patience(request),
+        pins=Pins(services.sealer, scope), patience=patience_of(request),
     )  # fmt: skip
-    code, operation = await services.write(step, [scope.tenant_id])
-    services.operations.notice(scope.tenant_id)
+    code, operation = await ask(request, scope, step)
     return json_response(200 if operation is None else 202, _change(code, operation), [etag(code.version)])
 
 
 async def delete_access_code(request: Request) -> Response:
     """Have a code removed from its lock."""
-    services = request.services
-    scope = await services.scope(request.known, DELETE, request.query(TenantQuery).tenant_uid)
+    scope = await request.services.scope(request.known, DELETE, request.query(TenantQuery).tenant_uid)
     uid = parse_uid(request.parameters["id"], "path/id")
     step = partial(
-        requests.remove, scope=scope, uid=uid, version=wanted_version(request), patience=_patience(request)
+        requests.remove, scope=scope, uid=uid, version=wanted_version(request), patience=patience_of(request)
     )  # fmt: skip
-    operation = await services.write(step, [scope.tenant_id])
-    services.operations.notice(scope.tenant_id)
+    operation = await ask(request, scope, step)
     return Response(204) if operation is None else json_response(202, operation_body_of(operation))
 
 
-def _patience(request: Request) -> int:
+async def _once(request: Request, scope: Scope, act: Callable[[Transaction], tuple[bytes, bytes]]) -> Response:
+    answer = await change(request, scope, act, status=202)
+    request.services.operations.notice(scope.tenant_id)
+    return answer
+
+
+async def ask(request: Request, scope: Scope, step: Callable[[Transaction], T]) -> T:
+    """Carry out a change of codes, and wake the connectors that wait for something to do."""
+    result = await request.services.write(step, [scope.tenant_id])
+    request.services.operations.notice(scope.tenant_id)
+    return result
+
+
+async def ask_to_remove(
+    request: Request, scope: Scope, uid: bytes, device_uid: bytes | None, *, managed: bool
+) -> Operation | None:
+    """Have a code of one kind removed; None when it is gone, also when it was so before.
+
+    Raises:
+        NotFound: when there is no such code and never was.
+        Conflict: as `requests.remove`.
+    """
+    step = partial(
+        kinds.remove, scope=scope, uid=uid, device_uid=device_uid, managed=managed, patience=patience_of(request)
+    )
+    try:
+        return await ask(request, scope, step)
+    except NotFound:
+        # A search of the log would hold up those who write, so it has a step of its own.
+        if await request.services.read(partial(kinds.was_removed, scope=scope, uid=uid, managed=managed)):
+            return None
+        raise
+
+
+def patience_of(request: Request) -> int:
+    """Return how many microseconds an operation may take until it counts as failed."""
     return request.services.settings.operation_deadline * MICROSECONDS
 
 
@@ -150,38 +184,43 @@ def _change(code: AccessCode, operation: Operation | None) -> AccessCodeChange:
     return AccessCodeChange(body_of(code), None if operation is None else operation_body_of(operation))
 
 
-def _wish(given: NewAccessCode) -> CodeWish:
+def given_parts(given: msgspec.Struct) -> dict[str, Any]:
+    """Return what a patch says of a code, by its names in `GivenCode`."""
+    values = {name: getattr(given, name) for name in ("code", "name", "starts_at", "ends_at")}
+    return {name: value for name, value in values.items() if value is not UNSET}
+
+
+def wish_of(given: GivenCode, external_modification_allowed: bool) -> CodeWish:
     """Read a code by the rules of those that locks report.
 
     Raises:
         Invalid: with a fault for every broken rule.
     """
-    code = _checked(
-        GivenCode(code=given.code, name=given.name, starts_at=given.starts_at, ends_at=given.ends_at)
-    )  # fmt: skip
+    code = _checked(given)
     return CodeWish(
         name=code.name, pin=code.pin, starts_at=code.starts_at, ends_at=code.ends_at,
-        external_modification_allowed=given.is_external_modification_allowed,
+        external_modification_allowed=external_modification_allowed,
     )  # fmt: skip
 
 
-def _patch(given: AccessCodePatch) -> CodePatch:
-    if given.code == "":
-        raise Invalid.at("/code", "pin", "A PIN has 1 to 20 digits and nothing else.")
-    texts = {name: getattr(given, name) for name in ("code", "name", "starts_at", "ends_at")}
-    code = _checked(GivenCode(**{name: text for name, text in texts.items() if text is not UNSET}))
-    return CodePatch(
-        name=UNSET if given.name is UNSET else code.name,
-        pin=UNSET if code.pin is None else code.pin,
-        starts_at=UNSET if given.starts_at is UNSET else code.starts_at,
-        ends_at=UNSET if given.ends_at is UNSET else code.ends_at,
-        external_modification_allowed=given.is_external_modification_allowed,
-    )
+def patch_of(given: Mapping[str, Any], external_modification_allowed: bool | UnsetType) -> CodePatch:
+    """Read what is to be changed of a code, named as in `GivenCode`, by the same rules.
+
+    Raises:
+        Invalid: with a fault for every broken rule.
+    """
+    code = _checked(GivenCode(**given))
+    names = ["pin" if name == "code" else name for name in given]
+    read: dict[str, Any] = {name: getattr(code, name) for name in names}
+    return CodePatch(**read, external_modification_allowed=external_modification_allowed)
 
 
 def _checked(given: GivenCode) -> CodeParts:
+    # An empty text is a mistake here; in a report it stands for a PIN that the lock does not show.
     faults: list[Fault] = []
+    if given.code == "":
+        faults.append(Fault("/code", "pin", "A PIN has 1 to 20 digits and nothing else."))
     parts = read_parts(given, "", faults)
-    if parts is None:
+    if parts is None or faults:
         raise Invalid("The access code breaks the rules.", tuple(faults))
     return parts

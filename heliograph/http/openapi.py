@@ -174,7 +174,7 @@ def _answer(route: Route, status: int, schemas: list[dict[str, Any]]) -> dict[st
 _MEANINGS = {
     200: "Done, or stored before.",
     201: "Stored.",
-    202: "Taken on: a job does the rest.",
+    202: "Taken on: a job or an operation, which the answer shows, does the rest.",
     204: "Done.",
     207: "Some events of the batch were refused; see each result.",
     503: "The platform cannot serve requests now.",

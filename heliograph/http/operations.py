@@ -9,18 +9,19 @@ from typing import Annotated
 
 import msgspec
 
-from heliograph.access_codes import completing
+from heliograph.access_codes import completing, requests
 from heliograph.access_codes.changes import OperationKind, needs_pin, read_request
 from heliograph.access_codes.model import CodeType
 from heliograph.access_codes.pins import Pins
 from heliograph.clock import MICROSECONDS
 from heliograph.devices.model import Condition
 from heliograph.errors import Invalid
+from heliograph.http.access_codes import NOT_KEPT
 from heliograph.http.lists import ListQuery, TenantQuery, UidText, resume_after_uid, uid_list_response
 from heliograph.http.messages import Request, Response, json_response
 from heliograph.http.reports import TimeText
 from heliograph.http.waiting import until_gone
-from heliograph.ids import as_hex, parse_uid
+from heliograph.ids import Uid, as_hex, parse_uid
 from heliograph.operations import actions
 from heliograph.operations.model import (
     LONGEST_CODE,
@@ -36,13 +37,16 @@ from heliograph.operations.model import (
     State,
     Wanted,
 )
+from heliograph.storage.engine import Transaction
+from heliograph.strict_json import END_OF_TEXT
+from heliograph.tenancy.access import renewed, require
 from heliograph.tenancy.model import Scope
 from heliograph.times import parse_time, print_optional_time, print_time
 
 TAKE = "report access_code.tenant"
 READ = "read access_code.tenant"
 
-_PRINTABLE = "^[^\\x00-\\x1f\\x7f-\\x9f]+$"
+_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*" + END_OF_TEXT
 ConditionCode = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_CODE, pattern=_PRINTABLE)]
 ExternalId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_EXTERNAL_ID, pattern=_PRINTABLE)]
 Message = Annotated[str, msgspec.Meta(max_length=LONGEST_MESSAGE)]
@@ -60,7 +64,8 @@ class OperationsQuery(TenantQuery, frozen=True, kw_only=True, rename="camel"):
 class OperationCode(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """An access code as the lock should hold it, or as it holds the one to convert or remove.
 
-    `code` is the PIN, there when operations are taken and the connector cannot do without it.
+    `code` is the PIN, there when operations are taken and the connector cannot do without it; `currentCode` is the one
+    that it replaces, where the lock knows the code by its digits alone.
     """
 
     external_id: str | None
@@ -69,6 +74,10 @@ class OperationCode(msgspec.Struct, frozen=True, kw_only=True, rename="camel", o
     starts_at: str | None
     ends_at: str | None
     code: str | msgspec.UnsetType | None = msgspec.UNSET
+    current_code: str | msgspec.UnsetType = msgspec.UNSET
+
+    def __repr__(self) -> str:
+        return "OperationCode(...)"
 
 
 class OperationError(msgspec.Struct, frozen=True, rename="camel"):
@@ -149,8 +158,12 @@ class CompletionGiven(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
     warnings: Annotated[list[GivenWarning], msgspec.Meta(max_length=MOST_CONDITIONS)] = []
 
 
-def body_of(operation: Operation, pin: str | msgspec.UnsetType | None = msgspec.UNSET) -> OperationBody:
-    """Render an operation, without a PIN unless that is given."""
+def body_of(
+    operation: Operation,
+    pin: str | msgspec.UnsetType | None = msgspec.UNSET,
+    current_pin: str | msgspec.UnsetType = msgspec.UNSET,
+) -> OperationBody:
+    """Render an operation, without PINs unless they are given."""
     asked = read_request(operation.request)
     code = asked.code
     return OperationBody(
@@ -167,6 +180,7 @@ def body_of(operation: Operation, pin: str | msgspec.UnsetType | None = msgspec.
             starts_at=print_optional_time(code.starts_at),
             ends_at=print_optional_time(code.ends_at),
             code=pin,
+            current_code=current_pin,
         ),
         force=asked.force,
         is_external_modification_allowed=asked.external_modification_allowed,
@@ -205,7 +219,7 @@ async def take_operations(request: Request) -> Response:
     finally:
         gone.cancel()
     pins = Pins(services.sealer, scope)
-    return json_response(200, OperationBatch([_for_connector(one, pins) for one in taken]))
+    return json_response(200, OperationBatch([_for_connector(one, pins) for one in taken]), [NOT_KEPT])
 
 
 async def _taken(
@@ -214,10 +228,17 @@ async def _taken(
     services = request.services
     end = time.monotonic() + given.wait
     lease = services.settings.operation_lease * MICROSECONDS
-    take = partial(
-        actions.take, scope=scope, wanted=wanted, holder=request.caller.credential, lease=lease, limit=given.limit
-    )  # fmt: skip
+    uid = bytes.fromhex(scope.tenant_uid)
+
+    def take(tx: Transaction) -> list[Operation]:
+        # The right of the moment counts, not that of when the wait began.
+        still = require(tx, renewed(tx, request.caller), TAKE, Uid(uid))
+        return actions.take(
+            tx, still, wanted, holder=request.caller.credential, lease=lease, limit=given.limit
+        )  # fmt: skip
+
     while not gone.done():
+        signal = services.operations.signal(scope.tenant_id)
         # Looking costs no commit, and a connector looks often.
         if await services.read(partial(actions.are_offered, scope=scope, wanted=wanted)):
             taken = await services.write(take, [scope.tenant_id])
@@ -226,7 +247,7 @@ async def _taken(
         left = end - time.monotonic()
         if left <= 0 or services.operations.closing:
             break
-        await services.operations.wait(scope.tenant_id, left, gone)
+        await services.operations.wait(signal, left, gone)
     return []
 
 
@@ -235,7 +256,10 @@ def _for_connector(operation: Operation, pins: Pins) -> OperationBody:
     if not needs_pin(operation.kind, request):
         return body_of(operation)
     pin = pins.open(operation.subject_uid, request.code.sealed_pin)
-    return body_of(operation, None if pin is None else pin.reveal())
+    current = pins.open(operation.subject_uid, request.replaced_pin)
+    return body_of(
+        operation, None if pin is None else pin.reveal(), msgspec.UNSET if current is None else current.reveal()
+    )
 
 
 # -- looking, completing --------------------------------------------------------------------------------------------
@@ -255,7 +279,7 @@ async def list_code_operations(request: Request) -> Response:
     scope = await services.scope(request.known, READ, given.tenant_uid)
     uid = parse_uid(request.parameters["id"], "path/id")
     before = resume_after_uid(request, given)
-    step = partial(actions.list_about, scope=scope, subject_uid=uid, before=before, limit=given.limit)
+    step = partial(requests.list_operations, scope=scope, uid=uid, before=before, limit=given.limit)
     return uid_list_response(request, given, await services.read(step), body_of)
 
 

@@ -12,12 +12,15 @@ import msgspec
 
 from heliograph.clock import MICROSECONDS
 from heliograph.devices.model import Condition
-from heliograph.errors import NotFound
+from heliograph.errors import Conflict, NotFound
 from heliograph.ids import new_uid
 from heliograph.operations import store
 from heliograph.operations.model import Operation, State, Wanted
 from heliograph.storage.engine import Transaction
 from heliograph.tenancy.model import Scope
+
+MOST_MOVED = 500
+"""Pending operations with which a device can be given another account."""
 
 
 def begin(
@@ -74,6 +77,17 @@ def take(tx: Transaction, scope: Scope, wanted: Wanted, *, holder: bytes, lease:
     return [
         msgspec.structs.replace(one, holder=holder, leased_until=until, attempts=one.attempts + 1) for one in offered
     ]
+
+
+def move(tx: Transaction, scope: Scope, device_uid: bytes, account_uid: bytes) -> None:
+    """Give what is still to be done at a device to another account; who has taken some of it keeps that for the lease.
+
+    Raises:
+        Conflict: when it is more than one transaction should move.
+    """
+    if store.move_pending(tx, scope, device_uid, account_uid, MOST_MOVED) > MOST_MOVED:
+        words = f"More than {MOST_MOVED} operations are pending at the device; wait until some of them have ended."
+        raise Conflict(words)
 
 
 def end(

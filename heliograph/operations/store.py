@@ -71,26 +71,62 @@ def pending_about(tx: Transaction, scope: Scope, subject_uids: Sequence[bytes]) 
     found: list[Operation] = []
     for batch in batches(subject_uids):
         names, values = placeholders("subject", batch)
-        sql = f"{_OPERATION} and subject_uid in ({names}) and state = 'pending'"
-        found += [_operation(row) for row in tx.all(sql, tenant_id=scope.tenant_id, **values)]
+        # Asked for the state, SQLite would go through all that is pending in the tenant.
+        rows = tx.all(f"{_OPERATION} and subject_uid in ({names})", tenant_id=scope.tenant_id, **values)
+        found += [_operation(row) for row in rows if row[2] == "pending"]
     return found
 
 
 def offered(tx: Transaction, scope: Scope, wanted: Wanted, now: int, limit: int) -> list[Operation]:
-    """Read pending operations that nobody holds, the oldest first."""
-    conditions = ""
+    """Read pending operations that nobody holds, the oldest first.
+
+    Of those that somebody held and did not complete, those come that were given up first.
+    """
+    # Apart, each of the two is in the order of an index, however many are held or wait.
+    found = [
+        *_waiting(tx, scope, wanted, "leased_until = 0", now, limit),
+        *_waiting(tx, scope, wanted, "leased_until > 0 and leased_until <= :now", now, limit),
+    ]
+    return sorted(found, key=lambda operation: operation.uid)[:limit]
+
+
+def _waiting(tx: Transaction, scope: Scope, wanted: Wanted, lease: str, now: int, limit: int) -> list[Operation]:
+    conditions, order = "", "leased_until, uid"
     values: dict[str, Any] = {}
     for column, uids in (("device_uid", wanted.device_uids), ("account_uid", wanted.account_uids)):
-        if uids:
+        if len(uids) == 1:
+            conditions += f" and {column} = :{column}"
+            values[column] = uids[0]
+        elif uids:
             names, more = placeholders(column, uids)
             conditions += f" and {column} in ({names})"
             values |= more
+            # By itself SQLite would go through the whole tenant in the order of the list.
+            order = "leased_until + 0, uid"
     rows = tx.all(
-        f"{_OPERATION} and state = 'pending' and leased_until <= :now and deadline > :now{conditions}"
-        " order by uid limit :limit",
+        # The difference keeps SQLite from the index of deadlines, by which it would sort all that is pending.
+        f"{_OPERATION} and state = 'pending' and {lease} and deadline - :now > 0{conditions}"
+        f" order by {order} limit :limit",
         tenant_id=scope.tenant_id, now=now, limit=limit, **values,
     )  # fmt: skip
     return [_operation(row) for row in rows]
+
+
+def move_pending(tx: Transaction, scope: Scope, device_uid: bytes, account_uid: bytes, limit: int) -> int:
+    """Give the pending operations of a device, at most `limit`, to another account; return how many are of another."""
+    rows = tx.all(
+        "select uid from device_operation where tenant_id = :tenant_id and device_uid = :device_uid"
+        " and state = 'pending' and account_uid <> :account_uid limit :limit",
+        tenant_id=scope.tenant_id, device_uid=device_uid, account_uid=account_uid, limit=limit + 1,
+    )  # fmt: skip
+    for batch in batches([row[0] for row in rows[:limit]]):
+        names, values = placeholders("uid", batch)
+        tx.run(
+            "update device_operation set account_uid = :account_uid"
+            f" where tenant_id = :tenant_id and uid in ({names})",
+            tenant_id=scope.tenant_id, account_uid=account_uid, **values,
+        )  # fmt: skip
+    return len(rows)
 
 
 def lease(tx: Transaction, scope: Scope, uids: Sequence[bytes], holder: bytes, until: int) -> None:

@@ -125,7 +125,7 @@ def _with_session(
         news.tell(events.CONNECTION_ADDED, _added(news.owner, news.device, connection))
     other = session.state == "offline" and connection is not None
     return (
-        msgspec.structs.replace(standing, connection=connection),
+        msgspec.structs.replace(standing, connection=connection, says_connected=True),
         [Ignored("/session", "other_session")] if other else [],
     )
 

@@ -105,11 +105,13 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
     `last_seen_at` is when its last report came, by our clock: silence is measured by it. `reported_at` is when that
     was made, by the device's own clock as far as it is believed, and tells only which of two reports is the newer.
+    `says_connected` once it has said that it is connected, or that it is not: many never do.
     """
 
     last_seen_at: int
     reported_at: int
     connection: Connection | None = None
+    says_connected: bool = False
     battery_level: int | None = None
     errors: tuple[Condition, ...] = ()
     warnings: tuple[Condition, ...] = ()
@@ -122,6 +124,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
             connection_uid=self.connection.uid if self.connection else None,
             session=self.connection.session if self.connection else None,
             connected_at=self.connection.began_at if self.connection else None,
+            says_connected=self.says_connected,
             battery_level=self.battery_level,
             errors=self.errors,
             warnings=self.warnings,

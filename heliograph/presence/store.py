@@ -14,7 +14,7 @@ from heliograph.tenancy.model import Scope
 
 _STANDING = (
     "select last_seen_at, reported_at, connection_uid, session, connected_at, server_instance_uid, battery_level,"
-    " errors, warnings from device_presence where tenant_id = :tenant_id"
+    " errors, warnings, says_connected from device_presence where tenant_id = :tenant_id"
 )
 _encode = msgspec.json.Encoder().encode
 _decode_conditions = msgspec.json.Decoder(tuple[Condition, ...]).decode
@@ -31,20 +31,21 @@ def put_standing(tx: Transaction, scope: Scope, device_uid: bytes, standing: Sta
     connection = standing.connection
     tx.run(
         "insert into device_presence (tenant_id, device_uid, last_seen_at, reported_at, connection_uid, session,"
-        " connected_at, server_instance_uid, battery_level, errors, warnings) values (:tenant_id, :device_uid,"
-        " :last_seen_at, :reported_at, :connection_uid, :session, :connected_at, :server_instance_uid,"
-        " :battery_level, :errors, :warnings)"
+        " connected_at, server_instance_uid, battery_level, errors, warnings, says_connected) values (:tenant_id,"
+        " :device_uid, :last_seen_at, :reported_at, :connection_uid, :session, :connected_at, :server_instance_uid,"
+        " :battery_level, :errors, :warnings, :says_connected)"
         " on conflict (tenant_id, device_uid) do update set last_seen_at = excluded.last_seen_at,"
         " reported_at = excluded.reported_at, connection_uid = excluded.connection_uid,"
         " session = excluded.session, connected_at = excluded.connected_at,"
         " server_instance_uid = excluded.server_instance_uid, battery_level = excluded.battery_level,"
-        " errors = excluded.errors, warnings = excluded.warnings",
+        " errors = excluded.errors, warnings = excluded.warnings, says_connected = excluded.says_connected",
         tenant_id=scope.tenant_id, device_uid=device_uid, last_seen_at=standing.last_seen_at,
         reported_at=standing.reported_at, connection_uid=connection.uid if connection else None,
         session=connection.session if connection else None,
         connected_at=connection.began_at if connection else None,
         server_instance_uid=bytes.fromhex(connection.server_instance_uid) if connection else None,
         battery_level=standing.battery_level, errors=_encode(standing.errors), warnings=_encode(standing.warnings),
+        says_connected=int(standing.says_connected),
     )  # fmt: skip
 
 
@@ -125,5 +126,5 @@ def _standing(row: Row) -> Standing:
     connection = None if row[2] is None else Connection(row[2], row[3], row[4], row[5].hex())
     return Standing(
         last_seen_at=row[0], reported_at=row[1], connection=connection, battery_level=row[6],
-        errors=_decode_conditions(row[7]), warnings=_decode_conditions(row[8]),
+        errors=_decode_conditions(row[7]), warnings=_decode_conditions(row[8]), says_connected=bool(row[9]),
     )  # fmt: skip

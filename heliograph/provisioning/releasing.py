@@ -16,6 +16,7 @@ from heliograph.devices.model import Attachment, CustomMetadata, Device, DeviceF
 from heliograph.ids import Secret, as_hex
 from heliograph.jobs import actions as jobs
 from heliograph.jobs.model import Advance, Chunk, JobContext, JobKind
+from heliograph.operations import actions as operations
 from heliograph.provisioning import changes, store
 from heliograph.provisioning.applying import save
 from heliograph.provisioning.recipes import EXPLANATIONS, REASON_OF_MISSING
@@ -32,17 +33,22 @@ AT_ONCE = 50
 def update(tx: Transaction, scope: Scope, uid: bytes, version: int | None, patch: devices.SettingsPatch) -> Device:
     """Change settings of an enrolled device; one that loses its connected account loses its access codes.
 
-    Given another account it keeps them, unless its own was deleted, whose codes go.
+    Given another account it keeps them, and what is to be done about them is offered to that account's connector;
+    unless its own was deleted, whose codes go.
 
     Raises:
         NotFound, PreconditionFailed: as for every change of a resource.
-        Conflict, Invalid: see `devices.actions.update`.
+        Conflict, Invalid: see `devices.actions.update`; Conflict also when too much is to be done about its codes.
     """
-    if patch.connected_account_uid is not UNSET:
-        device = devices.get(tx, scope, uid)
-        account = device.settings.connected_account_uid
-        if patch.connected_account_uid is None or (account and connected_accounts.find(tx, scope, account) is None):
-            _forget_codes(tx, scope, device)
+    given = patch.connected_account_uid
+    if given is UNSET:
+        return devices.update(tx, scope, uid, version, patch)
+    device = devices.get(tx, scope, uid)
+    account = device.settings.connected_account_uid
+    if given is None or (account and connected_accounts.find(tx, scope, account) is None):
+        _forget_codes(tx, scope, device)
+    elif account not in (None, given):
+        operations.move(tx, scope, uid, given)
     return devices.update(tx, scope, uid, version, patch)
 
 

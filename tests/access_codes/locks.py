@@ -10,7 +10,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from heliograph.access_codes.model import AccessCode, CodeReport, CodeType, ReportedCode, Status, found
-from heliograph.access_codes.reconcile import Diff, changed_code, diff
+from heliograph.access_codes.reconcile import Change, Diff, changed_code, diff
 from heliograph.ids import Secret
 
 LOCK = b"lock".ljust(16, b"\0")
@@ -82,7 +82,7 @@ def known(
 
 def report(*codes: ReportedCode, complete: bool = True) -> CodeReport:
     """Return a report of these codes."""
-    return CodeReport(complete=complete, reported_at=NOON, codes=codes)
+    return CodeReport(complete=complete, reported_at=NOON, received_at=NOON, codes=codes)
 
 
 def identity(code: AccessCode | ReportedCode) -> Identity:
@@ -96,9 +96,7 @@ _numbers = count(1_000)
 def applied(codes: Iterable[AccessCode], change: Diff) -> list[AccessCode]:
     """Return what is known after a report was applied."""
     gone = {code.uid for code in change.vanished}
-    new = {
-        one.known.uid: changed_code(one, sealed_pin=_sealed(one.reported), now=NOON + HOUR) for one in change.changed
-    }
+    new = {one.known.uid: _changed(one) for one in change.changed}
     kept = [new.get(code.uid, code) for code in codes if code.uid not in gone]
     return kept + [
         found(
@@ -111,6 +109,11 @@ def applied(codes: Iterable[AccessCode], change: Diff) -> list[AccessCode]:
         )
         for code in change.discovered
     ]
+
+
+def _changed(change: Change) -> AccessCode:
+    code = changed_code(change, sealed_pin=_sealed(change.reported), now=NOON + HOUR)
+    return msgspec.structs.replace(code, status="set", wanted_pin_index=None) if change.returned else code
 
 
 def after(codes: Iterable[AccessCode], *reports: CodeReport) -> list[AccessCode]:
@@ -173,19 +176,34 @@ def reports(draw: st.DrawFn) -> CodeReport:
 
 
 @st.composite
-def histories(draw: st.DrawFn, *, under_way: bool = True) -> list[AccessCode]:
+def histories(draw: st.DrawFn, *, under_way: bool = True, renumbered: bool = False) -> list[AccessCode]:
     """Draw what is known of a lock after some reports, some codes having been taken over meanwhile.
 
-    `under_way` lets some of these have operations under way, or wait for their time.
+    `under_way` lets some of these have operations under way, or be away; `renumbered` lets some be asked to have
+    other digits.
     """
     statuses: list[Status] = ["set", "unknown", *(("setting", "removing", "unset") if under_way else ())]
     codes: list[AccessCode] = []
     for one in draw(st.lists(reports(), max_size=3)):
         codes = [_managed(draw, code, statuses) for code in after(codes, one)]
+        if renumbered:
+            codes = _renumbered(draw, codes)
     return codes
 
 
 def _managed(draw: st.DrawFn, code: AccessCode, statuses: list[Status]) -> AccessCode:
     if not draw(st.booleans()):
         return code
-    return msgspec.structs.replace(code, managed=True, status=draw(st.sampled_from(statuses)))
+    status = draw(st.sampled_from(statuses))
+    return msgspec.structs.replace(code, managed=True, status=status, wanted_pin_index=None)
+
+
+def _renumbered(draw: st.DrawFn, codes: list[AccessCode]) -> list[AccessCode]:
+    taken = {code.pin_index for code in codes}
+    free = [index for index in map(pin_index, ("1000", "2000", "3000", "4000")) if index not in taken]
+    wanted = {
+        code.uid: free.pop()
+        for code in codes
+        if free and code.managed and code.status in ("setting", "unknown") and draw(st.booleans())
+    }
+    return [msgspec.structs.replace(code, wanted_pin_index=wanted.get(code.uid)) for code in codes]

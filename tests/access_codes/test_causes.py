@@ -43,8 +43,9 @@ STANDS_IN = {
     "no_space_for_access_code_on_device": "access_code_errors",
     "code_constraints_violated": "access_code_errors",
 }
-ONLINE = Presence(last_seen_at=NOON, connection_uid=b"c" * 16)
-OFFLINE = Presence(last_seen_at=NOON)
+ONLINE = Presence(last_seen_at=NOON, connection_uid=b"c" * 16, says_connected=True)
+OFFLINE = Presence(last_seen_at=NOON, says_connected=True)
+SILENT = Presence(last_seen_at=NOON, battery_level=50)
 
 
 def lock(presence: Presence | None = ONLINE) -> Device:

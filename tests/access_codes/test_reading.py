@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph.access_codes.model import (
-    FURTHEST_AHEAD,
+    FURTHEST_OFF,
     MOST_CODES,
     CodeReport,
     GivenCode,
@@ -23,7 +23,7 @@ START, END = "2026-03-02T12:00:00Z", "2026-03-02T13:00:00Z"
 
 
 def read(*given: GivenCode) -> CodeReport:
-    return read_report(True, NOON, given, pin_index)
+    return read_report(True, NOON, given, pin_index, received_at=NOON)
 
 
 def faults_of(*given: GivenCode) -> list[tuple[str, str]]:
@@ -173,8 +173,8 @@ def test_given_codes_are_read_from_json() -> None:
     [
         (None, None),
         (NOON - HOUR, NOON - HOUR),
-        (NOON + FURTHEST_AHEAD, NOON + FURTHEST_AHEAD),
-        (NOON + FURTHEST_AHEAD + 1, None),
+        (NOON + FURTHEST_OFF, NOON + FURTHEST_OFF),
+        (NOON + FURTHEST_OFF + 1, None),
     ],
 )
 def test_time_of_a_report_is_the_lock_s_unless_its_clock_is_far_ahead(

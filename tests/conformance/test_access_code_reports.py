@@ -11,8 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from heliograph.access_codes import actions
+from heliograph.access_codes import store as store_of_codes
 from heliograph.access_codes.actions import Late, Postponed
 from heliograph.access_codes.applying import Counts
+from heliograph.access_codes.model import AccessCode
 from heliograph.access_codes.reporting import CHANGES_AT_ONCE
 from heliograph.connected_accounts import actions as accounts
 from heliograph.connected_accounts.actions import AccountPatch
@@ -30,7 +32,6 @@ from tests.conformance.stores import START_OF_TIME
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from heliograph.access_codes.model import AccessCode
     from heliograph.devices.model import Device
     from heliograph.storage.engine import Engine
     from heliograph.storage.store import Store
@@ -587,3 +588,35 @@ def test_created_minus_removed_is_what_the_lock_holds_whatever_it_reports(
             known = smith.codes(lock)
             assert {code.external_id: smith.pin_of(code) for code in known} == held
             assert smith.balance() == {code.uid.hex() for code in known}
+
+
+def test_partial_report_reads_no_codes_but_those_that_it_names(smith: Locksmith) -> None:
+    lock, other = smith.lock(), smith.lock()
+    held = [{"externalId": f"s{n}", "code": str(1000 + n)} for n in range(600)]
+    put(smith, lock, held)
+    smith.report(other, {"externalId": "s1", "code": "1002"}, {"code": "1003"})
+    report = smith.read(lock, {"externalId": "s1", "name": "new"}, {"externalId": "x", "code": "1002"}, complete=False)
+    survey = smith.fleet.read(actions.survey, smith.here, lock.uid, report)
+    assert [code.external_id for code in survey.known] == ["s1", "s2"]
+    code = smith.managed_code(lock, pin="9998")
+    smith.update(code, pin="9999")
+    asked = smith.read(lock, {"code": "9999"}, complete=False)
+    assert [one.uid for one in smith.fleet.read(actions.survey, smith.here, lock.uid, asked).known] == [code.uid]
+    many = smith.read(lock, *held[:450], complete=False)
+    survey = smith.fleet.read(actions.survey, smith.here, lock.uid, many)
+    assert {code.external_id for code in survey.known} == {code["externalId"] for code in held[:450]}
+    assert actions.plan(survey, many).steps == ()
+    assert len(smith.fleet.read(actions.survey, smith.here, lock.uid, smith.read(lock)).known) == 601
+
+
+def put(smith: Locksmith, lock: Device, held: list[dict[str, str]]) -> None:
+    """Let a lock hold codes, as if it had reported them long ago."""
+    codes = [
+        AccessCode(
+            uid=new_uid(), device_uid=lock.uid, managed=False, status="set", type="ongoing", created_at=1, updated_at=1,
+            external_id=one["externalId"], pin_index=smith.pins.index(lock.uid, one["code"]),
+        )
+        for one in held
+    ]  # fmt: skip
+    for start in range(0, len(codes), 300):
+        smith.fleet.write(store_of_codes.insert_codes, smith.here, codes[start : start + 300])

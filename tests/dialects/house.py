@@ -149,6 +149,7 @@ def seam(
 def check(answer: Answer) -> None:
     """Check what every answer of the dialect has: JSON, `ok`, request id, and the error object when it failed."""
     assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store", "PINs may be in any answer"
     request_id = answer.headers["seam-request-id"]
     assert REQUEST_ID.fullmatch(request_id)
     assert request_id.replace("-", "") == answer.headers["x-request-id"]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import weakref
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 
 from heliograph.dialects.seam import events as dialect
+from heliograph.eventlog.paging import Page, list_page
 from tests.dialects.house import SINCE, House, faults, hyphenated, seam
 from tests.http.inprocess import Api
 
@@ -62,6 +66,20 @@ def test_since_excludes_its_own_microsecond(house: House) -> None:
         assert house.events(since=record["recordedAt"]) == ids(records[number + 1 :])
         before = print_micro(-1, record["recordedAt"])
         assert house.events(since=before)[:1] == [record["id"]]
+
+
+def test_interval_is_paged_to_its_end(house: House) -> None:
+    records = house.log()
+    assert len(records) > 2
+    found: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        answer = house.post("/events/list", between=[SINCE, "2100-01-01T00:00:00Z"], limit=1, **cursor).json()
+        found += [event["event_id"] for event in answer["events"]]
+        if not answer["pagination"]["has_next_page"]:
+            break
+        cursor = {"page_cursor": answer["pagination"]["next_page_cursor"]}
+    assert found == ids(records)
 
 
 def test_between_excludes_both_ends(house: House) -> None:
@@ -214,6 +232,55 @@ def test_limit_and_offset_cut_a_piece(house: House) -> None:
     assert house.events(limit=2, unstable_offset=1) == every[1:3]
     assert house.events(unstable_offset=len(every)) == []
     assert house.events(limit=10_000) == every
+
+
+class _Traceable:
+    """Stands for the payload of an event that nobody is shown."""
+
+
+def test_skipped_events_are_not_kept(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    every = house.events()
+    alive: list[weakref.ref[_Traceable]] = []
+    most = 0
+
+    def traced(*args: Any, **named: Any) -> Page:
+        nonlocal most
+        gc.collect()
+        most = max(most, sum(one() is not None for one in alive))
+        page = list_page(*args, **named)
+        if len(alive) == len(every) - 1:
+            return page
+        payloads = [_Traceable() for _ in page.events]
+        alive.extend(weakref.ref(one) for one in payloads)
+        pairs = zip(page.events, payloads, strict=True)
+        events = [msgspec.structs.replace(event, payload=payload) for event, payload in pairs]
+        return msgspec.structs.replace(page, events=events)
+
+    monkeypatch.setattr(dialect, "EVENTS_AT_ONCE", 1)
+    monkeypatch.setattr(dialect, "list_page", traced)
+    answer = house.get("/events/list", since=SINCE, unstable_offset=len(every) - 1)
+    assert [event["event_id"] for event in answer.json()["events"]] == every[-1:]
+    assert len(alive) == len(every) - 1 > 2
+    assert most <= 1, "one page at a time"
+
+
+@pytest.mark.parametrize("asked", [{"limit": 4}, {"limit": 1, "unstable_offset": 3}])
+def test_one_long_list_is_gathered_at_a_time(
+    house: House, monkeypatch: pytest.MonkeyPatch, asked: dict[str, int]
+) -> None:
+    held = []
+
+    def noted(*args: Any, **named: Any) -> Page:
+        held.append(house.api.edge.services.large_work.locked())
+        return list_page(*args, **named)
+
+    monkeypatch.setattr(dialect, "LARGE", 3)
+    monkeypatch.setattr(dialect, "list_page", noted)
+    house.get("/events/list", since=SINCE, **asked)
+    assert held == [True]
+    house.get("/events/list", since=SINCE, limit=3)
+    assert held == [True, False]
+    assert not house.api.edge.services.large_work.locked()
 
 
 def test_pages_go_on_by_cursor_and_neither_repeat_nor_skip(house: House) -> None:

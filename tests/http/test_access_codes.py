@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from heliograph.access_codes import actions
 from heliograph.ids import new_uid
 from heliograph.jobs import actions as jobs
 from heliograph.tenancy.access import as_system
@@ -20,6 +21,7 @@ from tests.http.inprocess import Api, settings_for
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from heliograph.access_codes.model import CodeReport
     from heliograph.jobs.model import Job
     from heliograph.storage.engine import Transaction
     from tests.http.inprocess import Answer
@@ -332,3 +334,26 @@ def test_canary_pin_is_in_nothing_that_the_program_wrote(
         assert CANARY.encode() not in content
     said = capfd.readouterr()
     assert CANARY not in caplog.text + said.out + said.err
+
+
+def test_only_complete_reports_of_large_locks_are_compared_one_at_a_time(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[tuple[bool, int]] = []
+
+    def noted(surveyed: actions.Survey, report: CodeReport) -> actions.Plan:
+        held.append((house.api.edge.services.large_work.locked(), len(surveyed.known)))
+        return plan(surveyed, report)
+
+    plan = actions.plan
+    monkeypatch.setattr(actions, "plan", noted)
+    monkeypatch.setattr(actions, "LARGE_LOCK", 2)
+    lock = house.lock()
+    codes = [{"externalId": str(number)} for number in range(3)]
+    house.report(lock, *codes[:2])
+    house.report(lock, codes[2])
+    house.report(lock, *codes)
+    house.report(lock, *codes)
+    house.report(lock, codes[0], complete=False)
+    assert held == [(False, 0), (False, 2), (False, 1), (True, 3), (False, 1)]
+    assert not house.api.edge.services.large_work.locked()

@@ -15,7 +15,7 @@ DIALECTS = [module for module in MODULES if module.name.startswith("dialects/")]
 
 ALLOWED = re.compile(
     r"heliograph\.(?:dialects|http|errors|ids|times|strict_json|catalog\.system|eventlog\.(?:cursors|filters|paging)"
-    r"|\w+\.(?:actions|conditions|model|pins|requests))\b.*"
+    r"|\w+\.(?:actions|changes|conditions|kinds|model|pins|surroundings))\b.*"
 )
 """What may be asked, and in which words."""
 
@@ -70,13 +70,19 @@ def compared_states(module: Module) -> list[str]:
 def steps_of(function: ast.AsyncFunctionDef) -> list[str]:
     """Return the calls by which a function reads from the platform or writes to it."""
     called = [ast.unparse(node.func) for node in ast.walk(function) if isinstance(node, ast.Call)]
-    return [name for name in called if re.search(r"\.services\.(read|write|submit|compute)$|^services\.\w+$", name)]
+    step = r"\.services\.(read|write|submit|compute)$|^services\.\w+$|^ask(_to_remove)?$"
+    return [name for name in called if re.search(step, name)]
 
 
 def busy_functions(module: Module) -> list[str]:
     """Return the functions that take more than one step: what belongs together is one action in one transaction."""
     functions = [node for node in module.nodes if isinstance(node, ast.AsyncFunctionDef)]
     return [function.name for function in functions if len(steps_of(function)) > 1]
+
+
+def reached_below(module: Module) -> list[int]:
+    """Return the lines on which a clock or a store is reached through something that has one."""
+    return [node.lineno for node in module.nodes if isinstance(node, ast.Attribute) and node.attr in ("clock", "store")]
 
 
 def transactions(module: Module) -> list[int]:
@@ -106,6 +112,7 @@ def test_dialect_holds_no_statement_and_no_transaction(module: Module) -> None:
     assert statements(module) == []
     assert transactions(module) == []
     assert clock_readings(module) == []
+    assert reached_below(module) == []
 
 
 @pytest.mark.parametrize("module", DIALECTS, ids=lambda module: module.name)
@@ -130,6 +137,8 @@ async def handler(request):
     def act(tx):
         return tx.all("Select uid FROM access_code")
     code = await request.services.read(actions.get)
+    if request.services.store.clock.now() > code.ends_at:
+        await ask(request, scope, actions.remove)
     if code.status == "setting" or code.state in ("pending", "failed"):
         await request.services.write(actions.remove)
     match code.status:
@@ -149,7 +158,8 @@ def test_each_breach_is_recognised(tmp_path: Path) -> None:
         "heliograph.publish.record",
     }
     assert "sqlite3" in imported_packages(module)
-    assert statements(module) == [11, 17]
+    assert statements(module) == [11, 19]
     assert transactions(module) == [10, 11]
-    assert [text.split(" ", 1)[0] for text in compared_states(module)] == ["13", "13", "16"]
+    assert [text.split(" ", 1)[0] for text in compared_states(module)] == ["15", "15", "18"]
+    assert reached_below(module) == [13, 13]
     assert busy_functions(module) == ["handler"]

@@ -11,6 +11,7 @@ import msgspec
 
 from heliograph import errors
 from heliograph.errors import Fault, NotFound, Refusal
+from heliograph.http.access_codes import NOT_KEPT
 from heliograph.http.edge import refusal_headers
 from heliograph.http.messages import Headers, Response
 from heliograph.ids import as_uuid
@@ -76,9 +77,9 @@ def done(**fields: Any) -> Response:
 # -- refusals -------------------------------------------------------------------------------------------------------
 
 
-def request_id_header(request_id: str) -> Headers:
-    """Return the header by which Seam's clients find the id of a request."""
-    return [(b"seam-request-id", _uuid(request_id).encode())]
+def headers_of_all(request_id: str) -> Headers:
+    """Return the headers of every answer: the id of the request, and that nobody keeps what may have PINs in it."""
+    return [(b"seam-request-id", _uuid(request_id).encode()), NOT_KEPT]
 
 
 def refusal_response(refusal: Refusal, request_id: str) -> Response:

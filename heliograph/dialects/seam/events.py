@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import msgspec
 
 from heliograph.catalog.system import SYSTEM
 from heliograph.dialects.seam.answers import no_such
+from heliograph.dialects.seam.gathering import LARGE
 from heliograph.dialects.seam.pages import Paged, pagination, place_of
 from heliograph.dialects.seam.parameters import Id, Moment, Parameters
 from heliograph.dialects.seam.parameters import read_parameters as read
@@ -43,18 +45,18 @@ Ids = Annotated[tuple[Id, ...], msgspec.Meta(max_length=100)]
 class ListEvents(Paged, frozen=True, kw_only=True):
     """Events recorded after `since`, or between two times, both of them excluded. All filters must fit.
 
-    An array that is empty filters nothing, as if it were not given.
+    None passes an array that is empty: whoever found no ids must not be shown everything.
     """
 
     since: Moment | None = None
     between: Annotated[tuple[Moment, ...], msgspec.Meta(min_length=2, max_length=2)] | None = None
-    event_ids: Ids = ()
+    event_ids: Ids | None = None
     event_type: str | None = None
-    event_types: tuple[str, ...] = ()
+    event_types: tuple[str, ...] | None = None
     device_id: Id | None = None
-    device_ids: Ids = ()
+    device_ids: Ids | None = None
     access_code_id: Id | None = None
-    access_code_ids: Ids = ()
+    access_code_ids: Ids | None = None
     connected_account_id: Id | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_EVENTS)] = 500
     unstable_offset: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_OFFSET)] = 0
@@ -75,10 +77,13 @@ async def list_events(request: Request) -> Response:
     query = event_query(given)
     place = place_of(request, scope, given)
     skip = given.unstable_offset if place is None else 0
-    events, rest = await _gather(request, scope, query, skip + given.limit, place)
+    async with AsyncExitStack() as stack:
+        if skip + given.limit > LARGE:
+            await stack.enter_async_context(request.services.large_work)
+        events, rest = await _gather(request, scope, query, given.limit, place, skip)
     following = pagination(request, scope, given, None if rest is None else rest.places)
     # The payloads are what was stored and proven; they are passed on, not read and written again.
-    bodies = b",".join(event.payload for event in events[skip:] if event.payload is not None)
+    bodies = b",".join(event.payload for event in events if event.payload is not None)
     return Response(200, b'{"events":[%s],"pagination":%s,"ok":true}' % (bodies, _encode(following)))
 
 
@@ -91,9 +96,9 @@ async def get_event(request: Request) -> Response:
     query = EventQuery(
         since=0,
         until=_END_OF_TIME,
-        types=_types(given.event_type, ()),
+        types=_types(given.event_type, None),
         ids=() if given.event_id is None else (as_uuid(given.event_id),),
-        entities=_entities("Device", given.device_id, ()),
+        entities=_entities("Device", given.device_id, None),
     )
     events, _ = await _gather(request, scope, query, 1, None)
     if not events or events[0].payload is None:
@@ -102,16 +107,19 @@ async def get_event(request: Request) -> Response:
 
 
 async def _gather(
-    request: Request, scope: Scope, query: EventQuery, count: int, place: Cursor | None
+    request: Request, scope: Scope, query: EventQuery, count: int, place: Cursor | None, skip: int = 0
 ) -> tuple[list[Event], Cursor | None]:
-    """Return up to `count` events and where more may follow; a page that ends early is gone on from."""
+    """Return up to `count` events behind the first `skip`, and where more may follow.
+
+    A page that ends early is gone on from.
+    """
     events: list[Event] = []
     while query.types:
-        step = partial(
-            list_page, scope=scope, query=query, limit=min(count - len(events), EVENTS_AT_ONCE), cursor=place
-        )
+        wanted = skip + count - len(events)
+        step = partial(list_page, scope=scope, query=query, limit=min(wanted, EVENTS_AT_ONCE), cursor=place)
         page = await request.services.read(step)
-        events += page.events
+        events += page.events[skip:]
+        skip = max(0, skip - len(page.events))
         place = page.cursor
         if place is None or len(events) >= count:
             return events, place
@@ -125,16 +133,17 @@ def event_query(given: ListEvents) -> EventQuery:
         Invalid: when there is no time, or more than one, or an interval is reversed.
     """
     since, until = _range(given)
+    nothing = () in (given.event_ids, given.event_types, given.device_ids, given.access_code_ids)
     return EventQuery(
         since=since,
         until=until,
         ascending=True,
-        types=_types(given.event_type, given.event_types),
-        ids=tuple(sorted({as_uuid(uid) for uid in given.event_ids})),
+        types=() if nothing else _types(given.event_type, given.event_types),
+        ids=tuple(sorted({as_uuid(uid) for uid in given.event_ids or ()})),
         entities=(
             *_entities("Device", given.device_id, given.device_ids),
             *_entities("AccessCode", given.access_code_id, given.access_code_ids),
-            *_entities("ConnectedAccount", given.connected_account_id, ()),
+            *_entities("ConnectedAccount", given.connected_account_id, None),
         ),
     )
 
@@ -146,20 +155,20 @@ def _range(given: ListEvents) -> tuple[int, int]:
         begin, end = given.between
         if begin > end:
             raise _refused("/between", "The first time must not be after the second")
-        return begin + 1, end
+        return int(begin) + 1, int(end)
     if given.since is None:
         raise _refused("", "Must specify either since or between")
-    return given.since + 1, _END_OF_TIME
+    return int(given.since) + 1, _END_OF_TIME
 
 
-def _types(one: str | None, several: tuple[str, ...]) -> tuple[str, ...]:
-    wanted = [accepted for accepted in ({one} if one is not None else None, set(several) or None) if accepted]
+def _types(one: str | None, several: tuple[str, ...] | None) -> tuple[str, ...]:
+    wanted = [accepted for accepted in (None if one is None else (one,), several) if accepted is not None]
     return tuple(type for type in FLAT_TYPES if all(type in accepted for accepted in wanted))
 
 
-def _entities(type: str, one: Id | None, several: tuple[Id, ...]) -> tuple[EntityFilter, ...]:
-    groups = [(one,)] if one is not None else []
-    return tuple(EntityFilter(type, tuple(sorted({as_hex(uid) for uid in ids}))) for ids in (*groups, several) if ids)
+def _entities(type: str, one: Id | None, several: tuple[Id, ...] | None) -> tuple[EntityFilter, ...]:
+    groups = [ids for ids in (None if one is None else (one,), several) if ids]
+    return tuple(EntityFilter(type, tuple(sorted({as_hex(uid) for uid in ids}))) for ids in groups)
 
 
 def _refused(pointer: str, words: str) -> Invalid:

@@ -88,6 +88,18 @@ def _question(request: Request, scope: Scope, given: Paged) -> bytes:
 def _url(request: Request, given: Paged, cursor: str) -> str:
     known = {field.encode_name for field in msgspec.structs.fields(type(given))}
     values = {name: value for name, value in given_values(request, type(given)).items() if name in known}
-    host = request.header(b"host") or ""
-    scheme, path = request.scope["scheme"], request.scope["path"]
-    return f"{scheme}://{host}{path}?{write_query({**values, _CURSOR: cursor})}"
+    return f"{_origin(request)}{request.scope['path']}?{write_query({**values, _CURSOR: cursor})}"
+
+
+def _origin(request: Request) -> str:
+    """Return by what scheme and host the client asked, which behind trusted proxies only they know."""
+    scheme, host = request.scope["scheme"], request.header(b"host") or ""
+    peer = request.scope["client"]
+    if peer and request.services.addresses.is_trusted(peer[0]):
+        scheme = _last(request.header(b"x-forwarded-proto")) or scheme
+        host = _last(request.header(b"x-forwarded-host")) or host
+    return f"{scheme}://{host}"
+
+
+def _last(texts: str | None) -> str:
+    return (texts or "").rpartition(",")[2].strip()
