@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _WORDS = {
     "r": "read", "c": "create", "u": "update", "d": "delete", "g": "register", "p": "report", "f": "confirm",
-    "n": "read_pin",
+    "n": "read_pin", "s": "resend",
 }  # fmt: skip
 _ROLE_NAMES = ("owner", "operator", "integrator", "connector", "auditor", "viewer")
 _ROLE_TABLE = {
@@ -36,6 +36,8 @@ _ROLE_TABLE = {
     "connected_account": ("rcud", "rcud", "r", "", "r", "r"),
     "recipe": ("rcudf", "rcudf", "rcu", "", "r", "r"),
     "access_code": ("rudpn", "rudp", "ru", "p", "r", "r"),
+    "endpoint": ("rcud", "rcud", "rcud", "", "r", ""),
+    "delivery": ("rs", "rs", "rs", "", "r", ""),
 }
 """What the roles may do with the entities that have routes; on purpose not taken from the program."""
 
@@ -100,6 +102,10 @@ class Ground:
         assert self.api.send("PUT", target, self.api.root, report).status == 200
         (code,) = self.api.get(self.at(f"/v1/access-codes?deviceUid={lock}"), self.api.root).json()["data"]
         return str(code["uid"])
+
+    def endpoint(self) -> str:
+        body = {"url": "https://hooks.example.com/", "eventTypes": ["nothing.of.that.name"]}
+        return str(self.api.made(self.at("/v1/endpoints"), body)["uid"])
 
     def recipe(self) -> str:
         return str(self.api.made(self.at("/v1/provisioning-recipes"), self.identity())["uid"])
@@ -291,6 +297,28 @@ TABLE: dict[tuple[str, str], Case] = {
     ("GET", "/v1/registration-attempts"): Case(
         "read recipe.tenant", lambda g: (g.at("/v1/registration-attempts"), None)
     ),
+    ("GET", "/v1/endpoints"): Case("read endpoint.tenant", lambda g: (g.at("/v1/endpoints"), None)),
+    ("POST", "/v1/endpoints"): Case(
+        "create endpoint.tenant", lambda g: (g.at("/v1/endpoints"), {"url": "https://hooks.example.com/"}), 201
+    ),
+    ("GET", "/v1/endpoints/{uid}"): Case(
+        "read endpoint.tenant", lambda g: (g.at(f"/v1/endpoints/{g.endpoint()}"), None)
+    ),
+    ("GET", "/v1/endpoints/{uid}/health"): Case(
+        "read endpoint.tenant", lambda g: (g.at(f"/v1/endpoints/{g.endpoint()}/health"), None)
+    ),
+    ("PATCH", "/v1/endpoints/{uid}"): Case(
+        "update endpoint.tenant", lambda g: (g.at(f"/v1/endpoints/{g.endpoint()}"), {"rate": 1})
+    ),
+    ("DELETE", "/v1/endpoints/{uid}"): Case(
+        "delete endpoint.tenant", lambda g: (g.at(f"/v1/endpoints/{g.endpoint()}"), None), 204
+    ),
+    ("POST", "/v1/endpoints/{uid}/rotate-secret"): Case(
+        "update endpoint.tenant", lambda g: (g.at(f"/v1/endpoints/{g.endpoint()}/rotate-secret"), None)
+    ),
+    ("POST", "/v1/endpoints/{uid}/test"): Case(
+        "update endpoint.tenant", lambda g: (g.at(f"/v1/endpoints/{g.endpoint()}/test"), None), 202
+    ),
     ("GET", "/healthz"): _public("/healthz"),
     ("GET", "/readyz"): _public("/readyz"),
     ("GET", "/metrics"): _public("/metrics"),
@@ -314,6 +342,14 @@ def _of_references(collection: str, entity: str) -> dict[tuple[str, str], Case]:
     }
 
 
+def _of_switch(action: str) -> Case:
+    return Case("update endpoint.tenant", lambda g: (g.at(f"/v1/endpoints/{g.endpoint()}/{action}"), None))
+
+
+TABLE |= {
+    ("POST", f"/v1/endpoints/{{uid}}/{action}"): _of_switch(action)
+    for action in ("pause", "resume", "disable", "enable")
+}
 TABLE |= _of_references("tags", "tag")
 TABLE |= _of_references("locations", "location")
 TABLE |= _of_references("policies", "policy")
@@ -524,11 +560,18 @@ for _method, _action in (
     _BY_UID[_method, "/v1/provisioning-recipes/{}" + _action] = Ground.recipe
 for _method, _action in (("GET", ""), ("GET", "/rows"), ("POST", "/cancel")):
     _BY_UID[_method, "/v1/jobs/{}" + _action] = Ground.job
+for _method, _action in (
+    ("GET", ""), ("GET", "/health"), ("PATCH", ""), ("DELETE", ""), ("POST", "/rotate-secret"), ("POST", "/test"),
+    ("POST", "/pause"), ("POST", "/resume"), ("POST", "/disable"), ("POST", "/enable"),
+):  # fmt: skip
+    _BY_UID[_method, "/v1/endpoints/{}" + _action] = Ground.endpoint
 _BY_UID["PUT", "/v1/devices/{}/access-code-report"] = Ground.lock
 _BY_UID["GET", "/v1/access-codes/{}"] = Ground.access_code
 _BODIES: dict[str, Any] = {
     "/v1/devices/{}/access-code-report": {"complete": True, "codes": []},
     "/v1/devices/{}/reports": {},
+    "/v1/endpoints/{}": {"rate": 1},
+    "/v1/endpoints/{}/rotate-secret": {},
     "/v1/devices/{}/move": {"tenantUid": "0" * 32},
     "/v1/connected-accounts/{}/disconnect": {},
     "/v1/provisioning-recipes/{}": {"deviceName": "taken over"},
