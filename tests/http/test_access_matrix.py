@@ -35,9 +35,9 @@ _ROLE_TABLE = {
     "policy": ("rcud", "rcud", "r", "", "r", "r"),
     "connected_account": ("rcud", "rcud", "r", "", "r", "r"),
     "recipe": ("rcudf", "rcudf", "rcu", "", "r", "r"),
-    "access_code": ("rudpn", "rudp", "ru", "p", "r", "r"),
     "endpoint": ("rcud", "rcud", "rcud", "", "r", ""),
     "delivery": ("rs", "rs", "rs", "", "r", ""),
+    "access_code": ("rcudpn", "rcudp", "ru", "p", "r", "r"),
 }
 """What the roles may do with the entities that have routes; on purpose not taken from the program."""
 
@@ -106,6 +106,12 @@ class Ground:
     def endpoint(self) -> str:
         body = {"url": "https://hooks.example.com/", "eventTypes": ["nothing.of.that.name"]}
         return str(self.api.made(self.at("/v1/endpoints"), body)["uid"])
+
+    def operation(self) -> str:
+        """Ask for something to be done about a code."""
+        answer = self.api.post(self.at(f"/v1/access-codes/{self.access_code()}/convert"), self.api.root, {})
+        assert answer.status == 202, answer
+        return str(answer.json()["uid"])
 
     def recipe(self) -> str:
         return str(self.api.made(self.at("/v1/provisioning-recipes"), self.identity())["uid"])
@@ -264,6 +270,34 @@ TABLE: dict[tuple[str, str], Case] = {
     ("GET", "/v1/access-codes"): Case("read access_code.tenant", lambda g: (g.at("/v1/access-codes"), None)),
     ("GET", "/v1/access-codes/{id}"): Case(
         "read access_code.tenant", lambda g: (g.at(f"/v1/access-codes/{g.access_code()}"), None)
+    ),
+    ("POST", "/v1/access-codes"): Case(
+        "create access_code.tenant", lambda g: (g.at("/v1/access-codes"), {"deviceUid": g.lock()}), 202
+    ),
+    # Only a managed code is changed so.
+    ("PATCH", "/v1/access-codes/{id}"): Case(
+        "update access_code.tenant", lambda g: (g.at(f"/v1/access-codes/{g.access_code()}"), {"name": "x"}), 409
+    ),
+    ("DELETE", "/v1/access-codes/{id}"): Case(
+        "delete access_code.tenant", lambda g: (g.at(f"/v1/access-codes/{g.access_code()}"), None), 202
+    ),
+    ("POST", "/v1/access-codes/{id}/convert"): Case(
+        "update access_code.tenant", lambda g: (g.at(f"/v1/access-codes/{g.access_code()}/convert"), {}), 202
+    ),
+    ("GET", "/v1/access-codes/{id}/operations"): Case(
+        "read access_code.tenant", lambda g: (g.at(f"/v1/access-codes/{g.access_code()}/operations"), None)
+    ),
+    ("GET", "/v1/device-operations"): Case(
+        "report access_code.tenant", lambda g: (g.at("/v1/device-operations"), None)
+    ),
+    ("GET", "/v1/device-operations/{id}"): Case(
+        "report access_code.tenant", lambda g: (g.at(f"/v1/device-operations/{g.operation()}"), None)
+    ),
+    # Nobody has taken it.
+    ("POST", "/v1/device-operations/{id}/complete"): Case(
+        "report access_code.tenant",
+        lambda g: (g.at(f"/v1/device-operations/{g.operation()}/complete"), {"outcome": "succeeded"}),
+        409,
     ),
     ("GET", "/v1/provisioning-recipes"): Case(
         "read recipe.tenant", lambda g: (g.at("/v1/provisioning-recipes"), None)
@@ -566,9 +600,16 @@ for _method, _action in (
 ):  # fmt: skip
     _BY_UID[_method, "/v1/endpoints/{}" + _action] = Ground.endpoint
 _BY_UID["PUT", "/v1/devices/{}/access-code-report"] = Ground.lock
-_BY_UID["GET", "/v1/access-codes/{}"] = Ground.access_code
+for _method, _action in (
+    ("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/convert"), ("GET", "/operations"),
+):  # fmt: skip
+    _BY_UID[_method, "/v1/access-codes/{}" + _action] = Ground.access_code
+for _method, _action in (("GET", ""), ("POST", "/complete")):
+    _BY_UID[_method, "/v1/device-operations/{}" + _action] = Ground.operation
 _BODIES: dict[str, Any] = {
     "/v1/devices/{}/access-code-report": {"complete": True, "codes": []},
+    "/v1/access-codes/{}/convert": {},
+    "/v1/device-operations/{}/complete": {"outcome": "succeeded"},
     "/v1/devices/{}/reports": {},
     "/v1/endpoints/{}": {"rate": 1},
     "/v1/endpoints/{}/rotate-secret": {},
