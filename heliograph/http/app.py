@@ -6,6 +6,7 @@ from heliograph.eventlog.submission import NewEvent
 from heliograph.http import accounts, event_types, events, health, ingest, tenants
 from heliograph.http.access_code_routes import ACCESS_CODES
 from heliograph.http.connected_account_routes import CONNECTED_ACCOUNTS
+from heliograph.http.delivery_routes import DELIVERIES
 from heliograph.http.device_routes import DEVICES
 from heliograph.http.edge import no_such_path, wrong_method
 from heliograph.http.endpoint_routes import ENDPOINTS
@@ -231,7 +232,7 @@ PLATFORM = (
 ROUTES = Routes(
     (
         *EVENTS, *TYPES, *REFERENCES, *CONNECTED_ACCOUNTS, *DEVICES, *REPORTS, *ACCESS_CODES, *RECIPES, *JOBS,
-        *ENDPOINTS, *TENANTS, *ACCOUNTS, *KEYS, *PLATFORM,
+        *ENDPOINTS, *DELIVERIES, *TENANTS, *ACCOUNTS, *KEYS, *PLATFORM,
     ),
     no_such_path,
     wrong_method,

@@ -66,7 +66,7 @@ ENDPOINTS = (
         headers=("If-Match",), idempotent_by_key=True, example=Example(body={"overlap": 3600}),
     ),
     Route(
-        method="POST", path=_ITEM + "/test", handler=endpoints.test_endpoint, permission=endpoints.UPDATE, tag=_TAG,
+        method="POST", path=_ITEM + "/test", handler=endpoints.send_test, permission=endpoints.UPDATE, tag=_TAG,
         summary="Send an endpoint a test event",
         description="It gets an event of the type `Endpoint.Test`, whatever it asks for, and no other endpoint does.",
         query=TenantQuery, answers={202: endpoints.TestBody, 200: endpoints.TestBody}, idempotent_by_key=True,

@@ -213,7 +213,7 @@ async def rotate_secret(request: Request) -> Response:
     return await change(request, scope, act, status=200)
 
 
-async def test_endpoint(request: Request) -> Response:
+async def send_test(request: Request) -> Response:
     """Record an event that this endpoint alone gets."""
     scope = await _scope(request, UPDATE)
     uid = path_uid(request)

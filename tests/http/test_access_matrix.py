@@ -35,8 +35,8 @@ _ROLE_TABLE = {
     "policy": ("rcud", "rcud", "r", "", "r", "r"),
     "connected_account": ("rcud", "rcud", "r", "", "r", "r"),
     "recipe": ("rcudf", "rcudf", "rcu", "", "r", "r"),
-    "endpoint": ("rcud", "rcud", "rcud", "", "r", ""),
-    "delivery": ("rs", "rs", "rs", "", "r", ""),
+    "endpoint": ("rcuds", "rcuds", "rcuds", "", "r", ""),
+    "delivery": ("rcuds", "rcuds", "rcuds", "", "r", ""),
     "access_code": ("rcudpn", "rcudp", "ru", "p", "r", "r"),
 }
 """What the roles may do with the entities that have routes; on purpose not taken from the program."""
