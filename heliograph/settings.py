@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from heliograph.delivery.guard import Networks
 from heliograph.errors import CannotStart
 from heliograph.ids import Secret
 from heliograph.provisioning.recipes import parse_demands
@@ -45,6 +46,14 @@ def _networks(value: str) -> str | None:
                 ipaddress.ip_network(part.strip())
     except ValueError:
         return "must be a list of networks such as 10.0.0.0/8,fd00::/8"
+    return None
+
+
+def _networks_of_tenants(value: str) -> str | None:
+    try:
+        Networks.parse(value)
+    except ValueError as error:
+        return f"must be a list of networks such as 127.0.0.0/8,10.1.0.0/16@<tenant uid>: {error}"
     return None
 
 
@@ -144,6 +153,14 @@ class Settings:
         "seconds",
         "A connected device that is silent for longer counts as offline; 0 is never.",
         _between(0, 30 * 86_400),
+    )
+    delivery_allow_networks: str = _setting(
+        "", "network,network@tenant,...",
+        "Private networks that endpoints may lie in: 127.0.0.0/8 for all, 10.1.0.0/16@<tenant uid> for one tenant.",
+        _networks_of_tenants,
+    )  # fmt: skip
+    delivery_proxy: Secret | None = _setting(
+        None, "address", "Proxy for all requests to endpoints, as http://, https:// or socks5://; none else is used."
     )
     index_share: float = _setting(
         0.1, "share of time", "Most of the writer's time that indexing takes while a burst arrives.", _between(0.01, 1)
