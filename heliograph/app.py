@@ -12,6 +12,7 @@ from heliograph.access_codes.completing import expire
 from heliograph.access_codes.forgetting import FORGETTING
 from heliograph.access_codes.reporting import report_kind
 from heliograph.clock import MICROSECONDS, Clock
+from heliograph.delivery.backlog import CANCELLING
 from heliograph.dialects.seam.app import SEAM
 from heliograph.errors import CannotStart
 from heliograph.eventlog.follower import IndexFollower
@@ -114,7 +115,7 @@ class Platform:
 
 def _job_kinds(settings: Settings, sealer: Sealer) -> tuple[JobKind, ...]:
     """Return every kind of longer work that this platform does."""
-    return DETACHING, FORGETTING, import_kind(parse_demands(settings.brand_demands), sealer), report_kind(sealer)
+    return DETACHING, FORGETTING, CANCELLING, import_kind(parse_demands(settings.brand_demands), sealer), report_kind(sealer)
 
 
 OPERATIONS_ROUND_SECONDS = 5.0

@@ -11,6 +11,7 @@ from heliograph.catalog import events as catalog
 from heliograph.catalog.definition import Catalog
 from heliograph.connected_accounts import events as connected_accounts
 from heliograph.devices import events as devices
+from heliograph.endpoints import events as endpoints
 from heliograph.eventlog import events as eventlog
 from heliograph.jobs import events as jobs
 from heliograph.presence import events as presence
@@ -30,4 +31,5 @@ SYSTEM = Catalog(
     + provisioning.EVENTS
     + access_codes.EVENTS
     + managed_access_codes.EVENTS
+    + endpoints.EVENTS
 )

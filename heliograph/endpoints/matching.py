@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import msgspec
 
 from heliograph.endpoints.model import Endpoint
+from heliograph.eventlog.model import key_of
+from heliograph.ids import as_hex
 
 Question = tuple[str | None, int, int | None, str | None]
 """Type, criticality, code and target type of an event: all that endpoints filter by."""
@@ -44,6 +46,7 @@ class Matcher:
         self._exact: dict[str, list[_Rule]] = {}
         self._prefixes: dict[str, list[_Rule]] = {}
         self._answers: dict[Question, tuple[Destination, ...]] = {}
+        self._by_key: dict[int, Destination] = {}
         for endpoint in endpoints:
             self._add(endpoint)
         self.is_empty = not endpoints
@@ -54,6 +57,7 @@ class Matcher:
             Destination(endpoint.uid, wanted.ordering == "entity"),
             frozenset(wanted.criticalities), frozenset(wanted.codes), frozenset(wanted.target_types),
         )  # fmt: skip
+        self._by_key[key_of(as_hex(endpoint.uid))] = rule.destination
         for pattern in wanted.event_types:
             if pattern == "*":
                 self._everything.append(rule)
@@ -70,6 +74,11 @@ class Matcher:
                 self._answers.clear()
             answer = self._answers[question] = self._find(question)
         return answer
+
+    def only(self, target_id_key: int | None) -> tuple[Destination, ...]:
+        """Return the endpoint that an event is about, whatever it asks for; nothing when it gets no events here."""
+        found = None if target_id_key is None else self._by_key.get(target_id_key)
+        return () if found is None else (found,)
 
     def _find(self, question: Question) -> tuple[Destination, ...]:
         type, criticality, code, target_type = question

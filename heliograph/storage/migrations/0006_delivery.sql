@@ -72,6 +72,8 @@ create table delivery_attempt (
     primary key (tenant_id, endpoint_uid, seq, number)
 );
 
+create index delivery_attempt_by_time on delivery_attempt (tenant_id, endpoint_uid, started_at);
+
 -- A control table: which tenants have something to deliver, and which worker sees to it.
 create table due_tenant (
     tenant_id bigint primary key,
