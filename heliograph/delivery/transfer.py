@@ -100,6 +100,7 @@ class Transfer:
         self.resolved = self._started
         self._address: Address | None = None
         self._proxied = False
+        self._dialled = False
         self._fault: OutcomeClass | None = None
         self._begin_answer()
 
@@ -107,6 +108,7 @@ class Transfer:
         self._headers: list[tuple[str, str]] = []
         self._header_bytes = 0
         self._header_count = 0
+        self._header_ended = False
         self._body = bytearray()
         self._body_bytes = 0
         self._too_large: Literal["header", "body"] | None = None
@@ -135,6 +137,7 @@ class Transfer:
         # Set even when empty: otherwise the environment's proxies would be used.
         curl.setopt(pycurl.PROXY, proxy.reveal() if proxy else "")
         curl.setopt(pycurl.NOPROXY, "")
+        curl.setopt(pycurl.HTTPPROXYTUNNEL, 1)
         curl.setopt(pycurl.NOSIGNAL, 1)
         curl.setopt(pycurl.TIMEOUT_MS, max(1, int(left * 1000)))
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(patience * 1000)))
@@ -180,13 +183,14 @@ class Transfer:
     def open_socket(self, purpose: int, target: Any) -> Any:
         """Make the socket for a connection to the checked address, and for no other."""
         family, kind, protocol, sockaddr = target
+        self._dialled = True
         if not self._proxied:  # an operator's proxy may be anywhere; it is told the checked address
             internet = family in (socket.AF_INET, socket.AF_INET6)
             if not internet or ipaddress.ip_address(sockaddr[0]) != self._address:
                 self._fault = "address_refused"
                 return pycurl.SOCKET_BAD
         try:
-            return socket.socket(family, kind, protocol)
+            return _OwnSocket(family, kind, protocol)
         except OSError:  # no more descriptors
             self._fault = "sender_failed"
             return pycurl.SOCKET_BAD
@@ -199,9 +203,12 @@ class Transfer:
             return 0  # libcurl takes anything but the length as the wish to stop
         name, colon, value = line.decode("latin-1").partition(":")
         if line.startswith(b"HTTP/"):
-            self._headers.clear()  # what came before was interim (1xx)
+            self._headers.clear()  # what came before was interim (1xx), or a proxy's
+            self._header_ended = False
         elif colon:
             self._headers.append((name.strip(), value.strip()))
+        elif not line.strip():
+            self._header_ended = True
         return None
 
     def _take_body(self, data: bytes) -> int | None:
@@ -216,7 +223,7 @@ class Transfer:
 
     def may_go_on(self, curl: Any, code: int) -> bool:
         """Tell whether the next address is worth a try: no connection came about, so nothing has been sent."""
-        failed = code in (pycurl.E_COULDNT_CONNECT, pycurl.E_OPERATION_TIMEDOUT) and not _connected(curl)
+        failed = code == pycurl.E_COULDNT_CONNECT or (code == pycurl.E_OPERATION_TIMEDOUT and not self._connected(curl))
         return failed and self._fault is None and bool(self.addresses) and time.monotonic() < self.deadline
 
     def ended(self, curl: Any, code: int, message: str) -> Outcome:
@@ -224,15 +231,17 @@ class Transfer:
         status = curl.getinfo(pycurl.RESPONSE_CODE)
         status = status if status >= 200 else None
         outcome = self._classify(curl, code, message, status)
-        answered = code == 0 or self._too_large == "body"
+        complete = self._complete(code)
+        if complete:
+            message = f"The receiver answered {status}"
         return Outcome(
             key=self.attempt.key,
             outcome=outcome,
-            message=f"The receiver answered {status}." if answered else _sentence(message or f"libcurl error {code}"),
+            message=_sentence(message or "The answer broke off"),
             status=status,
             headers=tuple(self._headers) if status else (),
             body=bytes(self._body),
-            truncated=self._body_bytes > len(self._body) or (status is not None and code != 0),
+            truncated=self._body_bytes > len(self._body) or (status is not None and not complete),
             address=str(self._address),
             http_version=_VERSIONS.get(curl.getinfo(pycurl.INFO_HTTP_VERSION)) if status else None,
             timings=self._timings(curl),
@@ -248,16 +257,27 @@ class Transfer:
             timings=Timings(resolve=self._since_start(self.resolved), total=self._since_start(time.monotonic())),
         )
 
+    def _connected(self, curl: Any) -> bool:
+        """Tell whether there was a connection to send on, one from before or a new one that is ready, TLS included."""
+        tls = self.attempt.destination.scheme == "https"
+        return not self._dialled or bool(curl.getinfo(pycurl.APPCONNECT_TIME if tls else pycurl.CONNECT_TIME))
+
+    def _complete(self, code: int) -> bool:
+        """Tell whether the answer is all there; libcurl lets a header pass that ends with the connection."""
+        return self._header_ended and (code == 0 or self._too_large == "body")
+
     def _classify(self, curl: Any, code: int, message: str, status: int | None) -> OutcomeClass:
         if self._fault is not None:
             return self._fault
         if self._too_large == "header":
             return "response_too_large"
-        if code == 0 or self._too_large == "body":
+        if self._complete(code):
             return by_status(status or 0)
-        if code == pycurl.E_OPERATION_TIMEDOUT and not _connected(curl):
+        if code == 0:
+            return "connection_reset"
+        if code == pycurl.E_OPERATION_TIMEDOUT and not self._connected(curl):
             return "connect_timeout"
-        if self._proxied and code == pycurl.E_COULDNT_CONNECT:
+        if self._proxied and (code == pycurl.E_COULDNT_CONNECT or curl.getinfo(pycurl.HTTP_CONNECTCODE) >= 300):
             return "proxy_failed"
         if code == pycurl.E_RECV_ERROR and status is None and "alert" in message:
             return "tls_failed"  # in TLS 1.3 the receiver judges the client's certificate after the handshake
@@ -281,6 +301,13 @@ class Transfer:
         return int((moment - self._started) * 1_000_000)
 
 
+class _OwnSocket(socket.socket):
+    """Closes itself without a warning when it is dropped, as it is once pycurl has duplicated its descriptor."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 @functools.cache
 def trusted_issuers() -> str | None:
     """Return the system's file of trusted issuers, where OpenSSL looks for it on this system; None if there is none.
@@ -288,10 +315,6 @@ def trusted_issuers() -> str | None:
     libcurl comes with a path of its own, that of the system it was built on.
     """
     return ssl.get_default_verify_paths().cafile
-
-
-def _connected(curl: Any) -> bool:
-    return bool(curl.getinfo(pycurl.PRETRANSFER_TIME))
 
 
 def _bracketed(address: Address) -> str:
