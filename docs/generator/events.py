@@ -17,6 +17,7 @@ from heliograph.catalog import events as catalog
 from heliograph.catalog.definition import Catalog, EventDefinition
 from heliograph.catalog.system import SYSTEM
 from heliograph.connected_accounts import events as connected_accounts
+from heliograph.delivery import events as deliveries
 from heliograph.devices import events as devices
 from heliograph.endpoints import events as endpoints
 from heliograph.eventlog import events as eventlog
@@ -41,6 +42,7 @@ _SECTIONS: tuple[tuple[str, ModuleType], ...] = (
     ("Access codes: managed", managed_access_codes),
     ("Access codes: unmanaged", access_codes),
     ("Endpoints", endpoints),
+    ("Deliveries", deliveries),
 )
 _ID = "0197b3d1-5275-78a1-b2c3-d4e5f6071829"
 

@@ -157,6 +157,13 @@ MEANINGS: Mapping[str, str] = {
     "Endpoint.Disabled.reason": "`caller`: somebody did it; `gone`: it answered 410; `failing`: nothing reached it.",
     "Endpoint.Test.message": "Words for whoever looks at it.",
     "Endpoint.kind": "Which key: the symmetric one, or the Ed25519 key.",
+    "deliveryId": "The delivery.",
+    "endpointUid": "The endpoint.",
+    "Delivery.tenantUid": "The tenant whose event it is.",
+    "eventId": "The event that was to be delivered.",
+    "eventType": "Its type; left out when it has none.",
+    "Delivery.attempts": "How many attempts there were.",
+    "lastStatus": "The status of the last answer; left out when there was none.",
     "overlapEndsAt": "Until when the key that was replaced goes on to sign.",
 }
 

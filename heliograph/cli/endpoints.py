@@ -52,13 +52,6 @@ class Family(StrEnum):
     SOS = "sos"
 
 
-class Key(StrEnum):
-    """A kind of key."""
-
-    SYMMETRIC = "symmetric"
-    ASYMMETRIC = "asymmetric"
-
-
 Types = Annotated[
     list[str] | None, typer.Option("--type", metavar="PATTERN", help="An event type, 'prefix.*', or '*' for all.")
 ]
@@ -97,7 +90,7 @@ Description = Annotated[str | None, typer.Option("--description", metavar="TEXT"
 def _fields(given: dict[str, Any]) -> dict[str, Any]:
     """Return the body that options stand for: what was not given is left out."""
     fields: dict[str, Any] = {
-        "url": given.get("url"), "eventTypes": given["types"], "criticalities": given["criticality"],
+        "url": given["address"], "eventTypes": given["types"], "criticalities": given["criticality"],
         "eventCodes": given["code"], "targetEntityTypes": given["target"], "format": given["format"],
         "ordering": given["ordering"], "headerFamily": given["family"], "asymmetric": given["asymmetric"],
         "headers": _headers(given["header"]), "rate": given["rate"], "concurrency": given["concurrency"],
@@ -173,7 +166,7 @@ def show(session: Session, uid: Uid, tenant: Tenant = None) -> None:
 @with_session
 def create(
     session: Session,
-    url: Annotated[str, typer.Argument(metavar="URL", help="Where to send to.")],
+    address: Annotated[str, typer.Argument(metavar="URL", help="Where to send to.")],
     types: Types = None,
     criticality: Criticalities = None,
     code: Codes = None,
@@ -204,7 +197,7 @@ def create(
 def update(
     session: Session,
     uid: Uid,
-    url: Annotated[str | None, typer.Option("--url", metavar="URL", help="Where to send to.")] = None,
+    address: Annotated[str | None, typer.Option("--to", metavar="URL", help="Where to send to.")] = None,
     types: Types = None,
     criticality: Criticalities = None,
     code: Codes = None,
@@ -244,14 +237,15 @@ def delete(session: Session, uid: Uid, tenant: Tenant = None) -> None:
 def rotate_secret(
     session: Session,
     uid: Uid,
-    key: Annotated[Key, typer.Option("--key", help="Which key.")] = Key.SYMMETRIC,
+    asymmetric: Annotated[bool, typer.Option("--asymmetric", help="The Ed25519 key, not the secret.")] = False,
     overlap: Annotated[
         int | None, typer.Option("--overlap", metavar="SECONDS", help="How long the old key signs too; else a day.")
     ] = None,
     tenant: Tenant = None,
 ) -> None:
-    """Replace a key of an endpoint and print the new secret, once."""
-    body = {"key": key} | ({} if overlap is None else {"overlap": overlap})
+    """Replace a key of an endpoint and print the new secret, or the new public key."""
+    body: dict[str, Any] = {"key": "asymmetric" if asymmetric else "symmetric"}
+    body |= {} if overlap is None else {"overlap": overlap}
     path = path_of("endpoints", uid, "rotate-secret")
     _print_with_secret(session, session.client.request("POST", path, {"tenantUid": tenant}, body).document)
 

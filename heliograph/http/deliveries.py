@@ -81,6 +81,13 @@ class DeliveryList(msgspec.Struct, frozen=True, rename="camel"):
     next_cursor: str | None
 
 
+class HeaderItem(msgspec.Struct, frozen=True):
+    """A header as it was sent."""
+
+    name: str
+    value: str
+
+
 class ExchangeBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What was sent and what came back; values of the endpoint's own headers are hidden.
 
@@ -90,8 +97,8 @@ class ExchangeBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     url: str
     address: str | None
     http_version: str | None
-    request_headers: list[tuple[str, str]]
-    response_headers: list[tuple[str, str]]
+    request_headers: list[HeaderItem]
+    response_headers: list[HeaderItem]
     body: str | UnsetType = UNSET
     body_data: str | UnsetType = UNSET
     truncated: bool
@@ -146,8 +153,8 @@ def attempt_body_of(one: AttemptRecord, *, whole: bool) -> AttemptBody:
             url=detail.url,
             address=detail.address,
             http_version=detail.http_version,
-            request_headers=list(detail.request_headers),
-            response_headers=list(detail.response_headers),
+            request_headers=[HeaderItem(*header) for header in detail.request_headers],
+            response_headers=[HeaderItem(*header) for header in detail.response_headers],
             body=text,
             body_data=data,
             truncated=detail.truncated,

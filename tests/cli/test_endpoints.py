@@ -44,7 +44,7 @@ def test_every_option_of_an_endpoint_arrives(cli: Cli) -> None:
         "rate": 50, "concurrency": 2, "timeout": 20, "retrySchedule": [0, 5, 60], "description": "Bookings",
     }  # fmt: skip
     assert {name: shown[name] for name in expected} == expected
-    changed = cli.json("endpoint", "update", uid, "--rate", "0", "--symmetric", "--url", "https://other.example/")
+    changed = cli.json("endpoint", "update", uid, "--rate", "0", "--symmetric", "--to", "https://other.example/")
     assert (changed["rate"], changed["asymmetric"], changed["url"]) == (None, False, "https://other.example/")
     assert changed["timeout"] == 20
 
@@ -60,7 +60,7 @@ def test_endpoint_is_switched_and_tells_its_health(cli: Cli) -> None:
 def test_secret_is_rotated_and_the_new_one_printed(cli: Cli) -> None:
     uid = added(cli, "--asymmetric")
     assert "secret: whsec_" in cli.ok("endpoint", "rotate-secret", uid, "--overlap", "60")
-    printed = cli.ok("endpoint", "rotate-secret", uid, "--key", "asymmetric")
+    printed = cli.ok("endpoint", "rotate-secret", uid, "--asymmetric")
     assert "public key: whpk_" in printed
     assert "secret" not in printed
     assert len(cli.json("endpoint", "show", uid)["keys"]) == 4

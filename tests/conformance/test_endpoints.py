@@ -20,7 +20,7 @@ from heliograph.endpoints.sealed import unseal
 from heliograph.endpoints.tls import Tls
 from heliograph.endpoints.wishes import EndpointPatch, EndpointWish, SettingsPatch
 from heliograph.errors import Conflict, NotFound
-from heliograph.eventlog.model import EventDraft
+from heliograph.eventlog.model import EventDraft, Receipt
 from heliograph.ids import new_uid
 from heliograph.jobs.runner import Runner
 from heliograph.storage.sealing import Sealer, WrongMasterKey
@@ -124,7 +124,7 @@ def _publish(tx: Transaction, scope: Scope, type: str) -> int:
     submission = publish.Submission(scope, [prepared], lambda _: b"")
     (answer,) = publish.ingest(tx, scope.tenant_id, [submission])
     (receipt,) = answer.outcomes
-    assert isinstance(receipt, publish.Receipt)
+    assert isinstance(receipt, Receipt)
     return receipt.seq
 
 
@@ -250,8 +250,8 @@ def test_endpoint_of_another_tenant_is_not_there(tree: Tree) -> None:
         with pytest.raises(NotFound):
             tree.switch(switching.pause, other, one.uid)
         with pytest.raises(NotFound):
-            tree.store.execute(lambda tx, other=other: actions.send_test(tx, other, one.uid), [other.tenant_id])
-        listed = tree.store.read(lambda tx, other=other: actions.list_endpoints(tx, other, (), b"", 10))
+            tree.store.execute(partial(actions.send_test, scope=other, uid=one.uid), [other.tenant_id])
+        listed = tree.store.read(partial(actions.list_endpoints, scope=other, states=(), after=b"", limit=10))
         assert listed == ([], None)
     assert tree.store.read(lambda tx: actions.get(tx, tree.here, one.uid)) == one
 

@@ -92,6 +92,8 @@ CODES = {
     "Endpoint.Paused": 4007,
     "Endpoint.Resumed": 4008,
     "Endpoint.SecretRotated": 4009,
+    "Delivery.Exhausted": 4010,
+    "Delivery.Recovered": 4011,
 }
 RECORDS = [pytest.param(found, id=found.type) for found in SYSTEM if found.family == "record"]
 SECRET_NAMES = {"secret", "token", "password", "pin", "code", "hash", "key", "salt", "privatekey"}
@@ -125,6 +127,7 @@ def test_failures_are_graded_more_serious_than_the_usual() -> None:
     failures = {
         "Platform.TechnicalError",
         "Platform.ClockJumped",
+        "Delivery.Exhausted",
         "Endpoint.Disabled",
         "Endpoint.Warned",
         "Device.BatteryLow",

@@ -113,6 +113,11 @@ class Ground:
         assert answer.status == 202, answer
         return str(answer.json()["uid"])
 
+    def delivery(self) -> str:
+        answer = self.api.request("POST", self.at(f"/v1/endpoints/{self.endpoint()}/test"), self.api.root)
+        assert answer.status == 202, answer
+        return str(answer.json()["deliveryId"])
+
     def recipe(self) -> str:
         return str(self.api.made(self.at("/v1/provisioning-recipes"), self.identity())["uid"])
 
@@ -352,6 +357,16 @@ TABLE: dict[tuple[str, str], Case] = {
     ),
     ("POST", "/v1/endpoints/{uid}/test"): Case(
         "update endpoint.tenant", lambda g: (g.at(f"/v1/endpoints/{g.endpoint()}/test"), None), 202
+    ),
+    ("GET", "/v1/deliveries"): Case("read delivery.tenant", lambda g: (g.at("/v1/deliveries"), None)),
+    ("GET", "/v1/deliveries/{deliveryId}"): Case(
+        "read delivery.tenant", lambda g: (f"/v1/deliveries/{g.delivery()}", None)
+    ),
+    ("GET", "/v1/deliveries/{deliveryId}/attempts"): Case(
+        "read delivery.tenant", lambda g: (f"/v1/deliveries/{g.delivery()}/attempts", None)
+    ),
+    ("POST", "/v1/deliveries/{deliveryId}/resend"): Case(
+        "resend delivery.tenant", lambda g: (f"/v1/deliveries/{g.delivery()}/resend", None), 202
     ),
     ("GET", "/healthz"): _public("/healthz"),
     ("GET", "/readyz"): _public("/readyz"),
@@ -599,6 +614,8 @@ for _method, _action in (
     ("POST", "/pause"), ("POST", "/resume"), ("POST", "/disable"), ("POST", "/enable"),
 ):  # fmt: skip
     _BY_UID[_method, "/v1/endpoints/{}" + _action] = Ground.endpoint
+for _method, _action in (("GET", ""), ("GET", "/attempts"), ("POST", "/resend")):
+    _BY_UID[_method, "/v1/deliveries/{}" + _action] = Ground.delivery
 _BY_UID["PUT", "/v1/devices/{}/access-code-report"] = Ground.lock
 for _method, _action in (
     ("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/convert"), ("GET", "/operations"),
