@@ -372,7 +372,7 @@ _OF_ENDPOINT += " r.endpoint_uid where r.owner_id = :owner_id and r.endpoint_uid
 def count_pending(tx: Transaction, scope: Scope, endpoint_uid: bytes, most: int) -> int:
     """Return how many deliveries to an endpoint of the tenant are pending in all its logs, at most `most`."""
     row = tx.one(
-        f"select count(*) from (select 1 {_OF_ENDPOINT.format(table='delivery')} and state = 0 limit :most) as some",
+        f"select count(*) from (select 1 {_OF_ENDPOINT.format(table='delivery')} and state = 0 limit :most) as found",
         owner_id=scope.tenant_id, endpoint_uid=endpoint_uid, most=most,
     )  # fmt: skip
     return row[0] if row else 0
@@ -393,7 +393,7 @@ def count_attempts(tx: Transaction, scope: Scope, endpoint_uid: bytes, since: in
     """Return how many attempts at an endpoint of the tenant ended how since that time; it looks at most at `most`."""
     rows = tx.all(
         f"select error_class, count(*) from (select error_class {_OF_ENDPOINT.format(table='delivery_attempt')}"
-        " and started_at >= :since limit :most) as some group by error_class order by error_class",
+        " and started_at >= :since limit :most) as found group by error_class order by error_class",
         owner_id=scope.tenant_id, endpoint_uid=endpoint_uid, since=since, most=most,
     )  # fmt: skip
     return dict(rows)

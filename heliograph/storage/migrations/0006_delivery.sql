@@ -61,7 +61,7 @@ create index delivery_by_entity on delivery (tenant_id, endpoint_uid, entity_key
 
 create index delivery_by_seq on delivery (tenant_id, seq, endpoint_uid);
 
--- Few deliveries fail for good, so that these cost nothing; those that are delivered are found by the primary key.
+-- Few deliveries fail for good, so that these cost nothing. Those that are delivered are found by the primary key.
 create index delivery_failed_of_endpoint on delivery (tenant_id, endpoint_uid, state, seq) where state > 1;
 
 create index delivery_failed on delivery (tenant_id, state, seq, endpoint_uid) where state > 1;
