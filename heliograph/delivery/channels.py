@@ -67,6 +67,8 @@ class Channel:
         self.owner_uid = owner_uid
         self.queue: deque[Job] = deque()
         self.in_flight = 0
+        self.failures = 0
+        """Attempts that failed and are not yet settled: what follows from them is not known, so nothing is sent."""
         self._window = 1
         self._usual_seconds = 0.0
         self._tokens = 1.0
@@ -74,6 +76,7 @@ class Channel:
         self._taken = 0
         self._taken_since = 0
         self._per_second = 0.0
+        self._answered_at = 0
         self.read_at = 0
         self.learn(endpoint, secrets, destination)
 
@@ -107,10 +110,15 @@ class Channel:
         return self.leaving or (self.health.slowed_until or 0) > now
 
     def room(self, now: int) -> int:
-        """Return how many more deliveries are worth claiming: about what the endpoint takes in a second."""
+        """Return how many more deliveries are worth claiming: about what the endpoint takes in a second.
+
+        One that is silent, or new, takes little away from the others.
+        """
         if self.is_held(now) or not self.has_consent:
             return 0
-        ahead = max(self.endpoint.settings.concurrency, int(self._per_second))
+        ahead = 2 * self._window + 2
+        if self._answered_at + MICROSECONDS > now:
+            ahead = max(ahead, int(self._per_second))
         rate = self._rate()
         if rate is not None:
             ahead = min(ahead, max(1, int(rate)))
@@ -118,7 +126,7 @@ class Channel:
 
     def may_send(self) -> bool:
         """Tell whether there is something to send, and a slot of the endpoint's own for it."""
-        return bool(self.queue) and self.in_flight < self._window
+        return bool(self.queue) and self.in_flight < self._window and not self.failures
 
     def pace(self, now: int) -> int:
         """Return when the rate next allows an event: at once, or a time ahead."""
@@ -146,8 +154,9 @@ class Channel:
         self._taken += 1
         self._per_second = max(self._per_second, float(self._taken))
 
-    def answered(self, seconds: float, *, success: bool) -> None:
+    def answered(self, now: int, seconds: float, *, success: bool) -> None:
         """Note that a request ended: more at a time after a success, one after a failure."""
+        self._answered_at = now
         self._usual_seconds += (seconds - self._usual_seconds) * _WEIGHT
         self._window = min(self._window * 2, self.endpoint.settings.concurrency) if success else 1
 
@@ -176,6 +185,10 @@ class Slots:
     def _make_ready(self, channel: Channel) -> None:
         if channel.may_send() and channel not in self._paced:
             self._ready.setdefault(channel.owner_id, OrderedDict())[channel] = None
+
+    def resume(self, channel: Channel) -> None:
+        """Let an endpoint's turn come again, after what kept it from sending is over."""
+        self._make_ready(channel)
 
     def next_pace(self) -> int | None:
         """Return when the first of those is to be looked at that wait for their rate."""
@@ -229,9 +242,9 @@ class Slots:
         channel.sent(now)
         return job
 
-    def ended(self, job: Job, seconds: float, *, success: bool) -> None:
+    def ended(self, job: Job, now: int, seconds: float, *, success: bool) -> None:
         """Free the slot of a job after that long."""
-        job.channel.answered(seconds, success=success)
+        job.channel.answered(now, seconds, success=success)
         self.free(job)
 
     def free(self, job: Job) -> None:

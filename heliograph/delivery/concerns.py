@@ -39,11 +39,17 @@ class Concerns:
         self._rules = rules
         self._later = later
         self._changed = changed
+        self.writing = 0
+        """Transactions under way, as far as the worker's thread has been told."""
 
     def deliver(self, settled: Settled) -> None:
         """Take what became of transactions; called by a writer of the store."""
         for settle, succeeded, value in settled:
-            self._later(partial(settle, succeeded, value))
+            self._later(partial(self._settle, settle, succeeded, value))
+
+    def _settle(self, settle: Callable[[bool, Any], None], succeeded: bool, value: Any) -> None:
+        self.writing -= 1
+        settle(succeeded, value)
 
     # -- warning and disabling ---------------------------------------------------------------------------------------
 
@@ -67,10 +73,11 @@ class Concerns:
         self._write(step, tenants, partial(self._gave_up, channel))
 
     def _write(self, step: Callable[[Transaction], Any], tenants: Sequence[int], settle: Any) -> None:
+        self.writing += 1
         try:
             self._database.write(step, settle, self, tenants)
         except Refusal as refusal:
-            settle(False, refusal)
+            self._settle(settle, False, refusal)
 
     def _warned(self, channel: Channel, succeeded: bool, value: Any) -> None:
         if not succeeded:

@@ -55,6 +55,8 @@ class Done(msgspec.Struct):
     oldest_due: int | None = None
     let_go: bool = False
     health: dict[Channel, Health] = {}
+    active: frozenset[tuple[bytes, int]] | None = None
+    """The endpoints, with their versions, that get what is due in the tenant; None when nobody looked."""
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,9 +118,12 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
         done.held_until = 0
 
     def _claim(self, tx: Transaction, scope: Scope, done: Done) -> None:
-        waiting = [one for one in store.prospects(tx, scope) if one.first_due is not None and one.state == "active"]
+        active = [one for one in store.prospects(tx, scope) if one.state == "active"]
+        done.active = frozenset((one.endpoint_uid, one.version) for one in active)
+        waiting = [one for one in active if one.first_due is not None]
         due: list[tuple[Prospect, Offer]] = []
         later: list[int] = []
+        held = self._held_since(done)
         for one in waiting:
             first_due = one.first_due or 0
             offer = self.offers.get(one.endpoint_uid)
@@ -126,8 +131,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
                 later.append(first_due)
             elif offer is None or offer.version != one.version:
                 done.strangers.append(one)
-            elif offer.held_until > tx.now:
-                later.append(offer.held_until)
+            elif (until := max(offer.held_until, held.get(one.endpoint_uid, 0))) > tx.now:
+                later.append(until)
             elif offer.room > 0:
                 due.append((one, offer))
             else:
@@ -136,6 +141,12 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
         done.oldest_due = min((one.first_due or 0 for one in waiting), default=None)
         if due and self.limit > 0:
             self._claim_due(tx, scope, done, sorted(due, key=lambda pair: pair[0].first_due or 0)[: self.limit])
+
+    def _held_since(self, done: Done) -> dict[bytes, int]:
+        """Return until when endpoints are left alone by what was settled in this very transaction."""
+        held = {channel.endpoint.uid: health.slowed_until or 0 for channel, health in done.health.items()}
+        gone = [one for one in self.ended if one.outcome.outcome == "gone"]
+        return held | {one.job.channel.endpoint.uid: one.ended_at + RECHECK for one in gone}
 
     def _claim_due(self, tx: Transaction, scope: Scope, done: Done, due: list[tuple[Prospect, Offer]]) -> None:
         """Claim as evenly as the limit allows of the endpoints that have room."""

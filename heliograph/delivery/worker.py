@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -82,6 +82,7 @@ class _Tenant:
         self.outstanding = 0
         """Deliveries that are claimed and not yet settled or released."""
         self.oldest_due: int | None = None
+        self.active: frozenset[tuple[bytes, int]] | None = None
 
 
 class Worker:
@@ -121,6 +122,12 @@ class Worker:
         self._alarm.set()
         if self._thread.is_alive():
             self._thread.join()
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether nothing waits to be looked at, and no transaction is under way."""
+        turning = any(tenant.is_turning for tenant in self._tenants.values())
+        return not (self._inbox or turning or self._concerns.writing)
 
     def wake(self, tenant_id: int) -> None:
         """Take note that something is due in a tenant."""
@@ -179,7 +186,7 @@ class Worker:
             self._release(self._slots.drop(channel))
         self._until(lambda: not self._slots.in_flight, LONGEST_TIMEOUT + 1)
         self._sender.close()
-        self._until(lambda: not self._tenants and not self._inbox, FAREWELL_SECONDS)
+        self._until(lambda: not self._tenants and self.is_resting, FAREWELL_SECONDS)
         self._database.read(lambda tx: tx.memory.pop(WAKE, None))
 
     def _until(self, done: Callable[[], bool], seconds: float) -> None:
@@ -281,7 +288,10 @@ class Worker:
             tenant.look_at = done.next_due if tenant.look_at is None else min(tenant.look_at, done.next_due)
         self._fare(turn, done, now)
         if not done.is_held:
-            self._release_of(tenant)
+            self._release_of(tenant, ())
+        elif done.active is not None and done.active != tenant.active:
+            tenant.active = done.active
+            self._release_of(tenant, done.active)
         if done.strangers:
             for channel in self._roster.learn(done.strangers, now):
                 self._ask(channel)
@@ -304,10 +314,13 @@ class Worker:
                 self._release(self._slots.drop(channel))
         by_channel: dict[Channel, list[Ended]] = {}
         for one in turn.ended:
-            if not one.outcome.delivered and not one.is_ours:
+            if not one.outcome.delivered:
                 by_channel.setdefault(one.job.channel, []).append(one)
         for channel, ended in by_channel.items():
-            self._concerns.see_to(channel, ended, now)
+            channel.failures -= len(ended)
+            if not all(one.is_ours for one in ended):
+                self._concerns.see_to(channel, ended, now)
+            self._slots.resume(channel)
 
     # -- requests ----------------------------------------------------------------------------------------------------
 
@@ -377,25 +390,28 @@ class Worker:
         self._later(partial(self._end, job, headers, started_at, outcome))
 
     def _end(self, job: Job, headers: Headers, started_at: int, outcome: Outcome) -> None:
-        self._slots.ended(job, outcome.timings.total / MICROSECONDS, success=outcome.delivered)
+        now = self._database.clock.now()
+        self._slots.ended(job, now, outcome.timings.total / MICROSECONDS, success=outcome.delivered)
         if outcome.outcome == "shutdown":
             self._release([job])
             return
         self.counters.count_attempt(outcome.outcome)
+        job.channel.failures += not outcome.delivered
         kept = shown(headers, job.channel.secrets)
-        ended = Ended(job, outcome, kept, started_at, self._database.clock.now())
-        self._tenant_of(job).ended.append(ended)
+        self._tenant_of(job).ended.append(Ended(job, outcome, kept, started_at, now))
 
     def _release(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
             self._tenant_of(job).released.append(job)
 
-    def _release_of(self, tenant: _Tenant) -> None:
-        """Give back what waits of a tenant that another worker sees to by now."""
+    def _release_of(self, tenant: _Tenant, active: Collection[tuple[bytes, int]]) -> None:
+        """Give back what waits in a tenant for endpoints that were changed, or are not to get it any more."""
         for channel in self._roster:
-            jobs = self._slots.drop(channel)
-            self._slots.add(job for job in jobs if job.tenant_id != tenant.number)
-            self._release([job for job in jobs if job.tenant_id == tenant.number])
+            endpoint = channel.endpoint
+            if channel.queue and (endpoint.uid, endpoint.version) not in active:
+                jobs = self._slots.drop(channel)
+                self._slots.add(job for job in jobs if job.tenant_id != tenant.number)
+                self._release([job for job in jobs if job.tenant_id == tenant.number])
 
     def _tenant_of(self, job: Job) -> _Tenant:
         return self._tenants[job.tenant_id]
