@@ -48,7 +48,7 @@ MUCH = 200
 MOST_TENANTS = 200
 """Tenants that one look finds; the others are found by the next."""
 
-CLAIMED_PER_SLOT = 5
+CLAIMED_PER_SLOT = 10
 """Deliveries that may be claimed by the process for each slot that it has."""
 
 AGAIN = MICROSECONDS
