@@ -1,33 +1,50 @@
-# Everything lives in .venv, from locked and hashed requirements; nothing outside this folder is changed.
+# Everything lives in .venv and its neighbours, from locked and hashed requirements; nothing outside this folder is changed.
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8080
 DATA ?= data
 PYTEST_ARGS ?=
+PLAYERS ?= 40
+LOCKS ?= 10
+RATE ?= 5
+SEED ?= 1
 
 VENV := .venv
 BIN := $(VENV)/bin
 # Wheels only: a package that would have to be compiled here is an error, not a surprise.
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes
+LOCKED := install --quiet --disable-pip-version-check --only-binary :all: --require-hashes
+INSTALL := $(BIN)/python -m pip $(LOCKED)
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock'
 
+# The SDKs that tests/sdk drives, each with what it brings in an environment of its own: two versions of one package, and
+# its dependencies beside ours. npm writes its stamp itself.
+SDKS := .venv-seam-2/.sdk .venv-seam-3/.sdk
+NODE := tests/sdk/node
+ifneq ($(shell command -v npm),)
+SDKS += $(NODE)/node_modules/.package-lock.json
+endif
+
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench docs lock
+.PHONY: help setup run demo test check bench docs lock
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.test ## make .venv with all that running, testing and checking need
+setup: $(VENV)/.test $(SDKS) ## make .venv with all that running, testing and checking need
 
 run: $(VENV)/.runtime ## serve on 127.0.0.1:8080 from ./data (HOST=, PORT= and DATA= change that)
 	@mkdir -p -m 700 '$(DATA)'
 	@exec $(BIN)/heliograph serve --data '$(DATA)' --host '$(HOST)' --port '$(PORT)'
 
-test: $(VENV)/.test ## run all tests, on SQLite and on a PostgreSQL of their own (PYTEST_ARGS= adds options)
+demo: $(VENV)/.runtime ## serve on 127.0.0.1:8080 from nowhere, with a simulated fleet (PLAYERS=, LOCKS=, RATE=, SEED=)
+	@HELIOGRAPH_OPERATION_DEADLINE=60 ./demo.sh $(BIN) '$(HOST)' '$(PORT)' \
+		--players '$(PLAYERS)' --locks '$(LOCKS)' --rate '$(RATE)' --seed '$(SEED)'
+
+test: $(VENV)/.test $(SDKS) ## run all tests, on SQLite and on a PostgreSQL of their own (PYTEST_ARGS= adds options)
 	$(BIN)/python -m pytest -n logical $(PYTEST_ARGS)
 
-check: $(VENV)/.test ## everything that CI runs: style, types, import rules, tests
+check: $(VENV)/.test $(SDKS) ## everything that CI runs: style, types, import rules, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(wildcard heliograph tests bench docs/*.py)
@@ -44,6 +61,8 @@ lock: ## pin the newest allowed versions in requirements/*.txt (needs uv; LOCK_A
 	cd requirements && $(LOCK) $(LOCK_ARGS) runtime.in --output-file runtime.txt
 	cd requirements && $(LOCK) $(LOCK_ARGS) build.in --output-file build.txt
 	cd requirements && $(LOCK) $(LOCK_ARGS) --constraints runtime.txt --constraints build.txt test.in --output-file test.txt
+	cd requirements && $(LOCK) $(LOCK_ARGS) --constraints test.txt seam-2.in --output-file seam-2.txt
+	cd requirements && $(LOCK) $(LOCK_ARGS) --constraints test.txt seam-3.in --output-file seam-3.txt
 	cd requirements && $(LOCK) $(LOCK_ARGS) --constraints test.txt bench.in --output-file bench.txt
 
 $(VENV)/pyvenv.cfg:
@@ -70,3 +89,13 @@ $(VENV)/.bench: $(VENV)/.test requirements/bench.txt
 	@echo 'Installing the locked requirements of the benchmarks ...'
 	@$(INSTALL) --requirement requirements/bench.txt
 	@touch $@
+
+.venv-seam-%/.sdk: requirements/seam-%.txt | $(VENV)/pyvenv.cfg
+	@echo 'Making .venv-seam-$* ...'
+	@$(BIN)/python -m venv --clear --without-pip .venv-seam-$*
+	@$(BIN)/python -m pip --python .venv-seam-$*/bin/python $(LOCKED) --requirement $<
+	@touch $@
+
+$(NODE)/node_modules/.package-lock.json: $(NODE)/package.json $(NODE)/package-lock.json $(NODE)/.npmrc
+	@echo 'Installing the locked packages of $(NODE) ...'
+	@cd $(NODE) && npm ci --ignore-scripts --loglevel=error > /dev/null

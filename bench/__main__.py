@@ -1,4 +1,4 @@
-"""`python -m bench`: rows 1 to 6 of the targets, each beside its peer or limit, with the ratios of this one run.
+"""`python -m bench`: rows 1 to 7 of the targets, each beside its peer or limit, with the ratios of this one run.
 
 Absolute figures depend on the machine and on what else it does; the ratios are what to compare.
 """
@@ -21,12 +21,15 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bench import importing, limits, reading, servers
+from bench import importing, limits, reading, reporting, servers
 from bench.load import Load, Result
+from bench.paced import Paced
 from bench.servers import CLIENT_CORE, Server
 
 MILLION = 1_000_000
 IMPORTED = 100_000
+REPORTED = 10_000
+REPEATS = 10
 CONNECTIONS = 64
 BATCH = 100
 BATCH_CONNECTIONS = 16
@@ -206,17 +209,54 @@ def bulk_import(bench: Bench) -> None:
         bench.progress.remove_task(task)
         most = server.most_memory()
     title = f"6. Import of {bench.imported:,} recipes, SQLite, with {importing.EVENTS_PER_SECOND} events/s meanwhile"
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for column in ("", "events", "p50 ms", "p99 ms", "slowest ms"):
-        table.add_column(column, justify="left" if not column else "right")
-    for name, paced in (("single events alone", quiet.result), ("single events during the import", busy.result)):
-        table.add_row(name, f"{paced.requests:,}", f"{paced.p50:.1f}", f"{paced.p99:.1f}", f"{paced.worst:.1f}")
-    bench.console.print(table)
+    show_paced(
+        bench.console, title, {"single events alone": quiet.result, "single events during the import": busy.result}
+    )
     bench.console.print(
         f"   {imported.seconds:.1f} s from the first byte to the end of the job,"
         f" {bench.imported / imported.seconds:,.0f} rows/s; {len(content) / 2**20:.0f} MiB of CSV;"
         f" memory {before / 2**20:.0f} MiB before, {most / 2**20:.0f} MiB at most\n"
     )
+
+
+def report(bench: Bench) -> None:
+    """Row 7: a lock that reports codes which nobody knew, and then the same again, with events meanwhile."""
+    content = reporting.codes(REPORTED)
+    with servers.heliograph(bench.sub_folder("report")) as server:
+        lock = reporting.enrol_lock(server)
+        with importing.events_meanwhile(server) as quiet:
+            time.sleep(max(5.0, bench.seconds))
+        task = bench.progress.add_task(f"reporting {REPORTED:,} codes", total=None)
+        with importing.events_meanwhile(server) as busy:
+            first = reporting.send_report(server, lock, content)
+        with importing.events_meanwhile(server) as repeating:
+            again = [reporting.send_report(server, lock, content) for _ in range(REPEATS)]
+        bench.progress.remove_task(task)
+    if first.answer["discovered"] != REPORTED or {one.answer["unchanged"] for one in again} != {REPORTED}:
+        raise SystemExit(f"The reports were not applied as they should be: {first.answer}, {again[0].answer}")
+    title = f"7. A lock reports {REPORTED:,} codes, SQLite, with {importing.EVENTS_PER_SECOND} events/s meanwhile"
+    rows = {
+        "single events alone": quiet.result,
+        "single events while new codes are applied": busy.result,
+        f"single events while the same comes {REPEATS} times again": repeating.result,
+    }
+    show_paced(bench.console, title, rows)
+    bench.console.print(
+        f"   {first.seconds:.1f} s from the first byte to the end of the job, {REPORTED / first.seconds:,.0f} codes/s;"
+        f" {sum(one.seconds for one in again) / REPEATS:.2f} s for the same again; {len(content) / 2**20:.1f} MiB\n"
+    )
+
+
+def show_paced(console: Console, title: str, rows: dict[str, Paced]) -> None:
+    """Print how long events took that came at a fixed rate, with the ratio to the first row."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for column in ("", "events", "p50 ms", "p99 ms", "ratio", "slowest ms"):
+        table.add_column(column, justify="left" if not column else "right")
+    alone = next(iter(rows.values()))
+    for name, paced in rows.items():
+        ratio = f"{paced.p99 / alone.p99:.2f}"
+        table.add_row(name, f"{paced.requests:,}", f"{paced.p50:.1f}", f"{paced.p99:.1f}", ratio, f"{paced.worst:.1f}")
+    console.print(table)
 
 
 # The footprint comes before the pages, which add tenants with events of their own.
@@ -227,6 +267,7 @@ ROWS: dict[int, Callable[[Bench], None]] = {
     5: footprint,
     4: pages,
     6: bulk_import,
+    7: report,
 }
 
 

@@ -25,10 +25,10 @@ _POLL_SECONDS = 0.25
 class Imported:
     """How an import went."""
 
+    job: dict[str, Any]
+
     seconds: float
     """From the first byte of the file until the job had succeeded."""
-
-    job: dict[str, Any]
 
 
 class Pacer:
@@ -75,9 +75,15 @@ def import_file(server: Server, content: bytes) -> Imported:
     connection.request("POST", "/v1/provisioning-recipes/import", content, headers)
     job = json.loads(connection.getresponse().read())
     connection.close()
+    return Imported(wait_for_job(server, job), time.perf_counter() - began)
+
+
+def wait_for_job(server: Server, job: dict[str, Any]) -> dict[str, Any]:
+    """Return a job when it has succeeded."""
+    began = time.perf_counter()
     while job["state"] in ("queued", "running") and time.perf_counter() - began < LONGEST_SECONDS:
         time.sleep(_POLL_SECONDS)
         job = server.get(f"/v1/jobs/{job['uid']}")
     if job["state"] != "succeeded":
-        raise SystemExit(f"The import has not succeeded: {job}")
-    return Imported(time.perf_counter() - began, job)
+        raise SystemExit(f"The job has not succeeded: {job}")
+    return job

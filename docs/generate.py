@@ -10,18 +10,31 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from docs.generator import api, cli, errors, events, import_columns, permissions, registration_reasons, settings
+from docs.generator import (
+    api,
+    causes,
+    cli,
+    errors,
+    events,
+    import_columns,
+    permissions,
+    registration_reasons,
+    seam,
+    settings,
+)
 
 FOLDER = Path(__file__).parent
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "reference/api.md": api.page,
+    "reference/causes.md": causes.page,
     "reference/cli.md": cli.page,
     "reference/errors.md": errors.page,
     "reference/events.md": events.page,
     "reference/import-columns.md": import_columns.page,
     "reference/permissions.md": permissions.page,
     "reference/registration-reasons.md": registration_reasons.page,
+    "reference/seam.md": seam.page,
     "reference/settings.md": settings.page,
 }
 """Path below `docs/`, and the function that returns the page's whole text."""

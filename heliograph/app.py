@@ -115,7 +115,8 @@ class Platform:
 
 def _job_kinds(settings: Settings, sealer: Sealer) -> tuple[JobKind, ...]:
     """Return every kind of longer work that this platform does."""
-    return DETACHING, FORGETTING, CANCELLING, import_kind(parse_demands(settings.brand_demands), sealer), report_kind(sealer)
+    importing = import_kind(parse_demands(settings.brand_demands), sealer)
+    return DETACHING, FORGETTING, CANCELLING, importing, report_kind(sealer)
 
 
 OPERATIONS_ROUND_SECONDS = 5.0

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-PROGRAMS = {"node": ("Node.js", ("node",)), "chromium": ("Chromium", ("chromium", "chromium-browser"))}
+PROGRAMS = {"node": ("Node.js with npm", ("npm",)), "chromium": ("Chromium", ("chromium", "chromium-browser"))}
 """Marker: the program's name for people, and the commands that it may have."""
 
 REQUIRE_ALL = "HELIOGRAPH_REQUIRE_ALL"

@@ -31,7 +31,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[
 def test_missing_program_is_named_when_its_test_was_skipped(run: Callable[[], pytest.RunResult]) -> None:
     result = run()
     result.assert_outcomes(passed=1, skipped=1)
-    result.stdout.fnmatch_lines(["NOT RUN: 1 test, because Node.js is missing here."])
+    result.stdout.fnmatch_lines(["NOT RUN: 1 test, because Node.js with npm is missing here."])
 
 
 def test_missing_program_fails_its_test_when_all_are_required(

@@ -7,6 +7,7 @@ lock's version is still the one of the snapshot. Whoever changes codes of a lock
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
@@ -23,6 +24,7 @@ from heliograph.ids import as_hex
 from heliograph.jobs import actions as jobs
 from heliograph.jobs.model import Job
 from heliograph.storage.engine import Transaction
+from heliograph.storage.pages import page_of
 from heliograph.tenancy.model import Scope
 
 MOST_AT_ONCE = 100
@@ -79,19 +81,45 @@ def get(tx: Transaction, scope: Scope, uid: bytes) -> AccessCode:
     return code
 
 
+def get_of_kind(tx: Transaction, scope: Scope, uid: bytes, device_uid: bytes | None, *, managed: bool) -> AccessCode:
+    """Return a managed or an unmanaged code; `device_uid` is the lock that it must be on, None for any.
+
+    Raises:
+        NotFound: when there is no such code.
+    """
+    code = get(tx, scope, uid)
+    if code.managed != managed or device_uid not in (None, code.device_uid):
+        raise NotFound("There is no such access code.")
+    return code
+
+
 def list_codes(
     tx: Transaction, scope: Scope, wanted: CodeFilter, after: bytes, limit: int
 ) -> tuple[list[AccessCode], bytes | None]:
-    """Return a page of the codes that pass every filter, and the uid to go on after when there are more."""
-    found = store.list_codes(tx, scope, wanted, after, limit + 1)
-    return found[:limit], found[limit - 1].uid if len(found) > limit else None
+    """Return a page of the codes that pass every filter, and the uid to go on after when there are more.
+
+    A page that is sifted (`CodeFilter.sieve`) may be short although there are more.
+    """
+    return page_of(partial(store.list_codes, tx, scope, wanted), after, limit, wanted.sieve)
+
+
+def find_by_pin(tx: Transaction, scope: Scope, device_uid: bytes, pin_index: bytes, *, managed: bool) -> AccessCode:
+    """Return the code of a lock that has a PIN, given by its blind index; the oldest when several have it.
+
+    Raises:
+        NotFound: when no such code has it.
+    """
+    for code in store.codes_with_pin(tx, scope, device_uid, pin_index):
+        if code.managed == managed:
+            return code
+    raise NotFound("There is no such access code.")
 
 
 # -- reports --------------------------------------------------------------------------------------------------------
 
 
-def footing_of(tx: Transaction, scope: Scope, device_uid: bytes) -> Footing:
-    """Return the lock and its account as they are now.
+def footing_of(tx: Transaction, scope: Scope, device_uid: bytes, pointer: str = "path/uid") -> Footing:
+    """Return the lock and its account as they are now; `pointer` is where the request names the lock.
 
     Raises:
         NotFound: when the organization has no such device.
@@ -100,12 +128,12 @@ def footing_of(tx: Transaction, scope: Scope, device_uid: bytes) -> Footing:
     """
     device = devices.get(tx, scope, device_uid)
     if device.state != "enrolled":
-        raise Conflict("Only an enrolled device can report access codes.")
+        raise Conflict("Only the access codes of an enrolled device are known and changed.")
     uid = device.settings.connected_account_uid
     account = None if uid is None else connected_accounts.find(tx, scope, uid)
     if account is None:
         words = "The device belongs to no connected account; give it one first."
-        raise Unprocessable.at("path/uid", "connected-account-required", words)
+        raise Unprocessable.at(pointer, "connected-account-required", words)
     return footing_on(device, account.uid, account.custom_metadata)
 
 

@@ -124,7 +124,7 @@ _NOTHING = Standing()
 _BY_CODE = {cause.error_code: cause for cause in CAUSES}
 
 # Further codes that Seam's resources show for accounts and devices; any other is about the code itself.
-_ACCOUNT_CODES = frozenset(
+ACCOUNT_CODES = frozenset(
     (
         "bridge_disconnected",
         "dormakaba_sites_disconnected",
@@ -132,7 +132,9 @@ _ACCOUNT_CODES = frozenset(
         "salto_ks_subscription_limit_exceeded",
     )
 )
-_DEVICE_CODES = frozenset(
+"""Codes that connectors may name, and that are about the account."""
+
+DEVICE_CODES = frozenset(
     (
         "august_lock_not_authorized",
         "auxiliary_heat_running",
@@ -144,6 +146,7 @@ _DEVICE_CODES = frozenset(
         "subscription_required",
     )
 )
+"""Codes that connectors may name, and that are about the device."""
 
 
 def checks_before(
@@ -173,9 +176,9 @@ def reported_cause(error_code: str, message: str | None = None) -> Cause:
     cause = _BY_CODE.get(error_code)
     if cause is None:
         subject: Subject = "access_code"
-        if error_code in _ACCOUNT_CODES:
+        if error_code in ACCOUNT_CODES:
             subject = "connected_account"
-        elif error_code in _DEVICE_CODES:
+        elif error_code in DEVICE_CODES:
             subject = "device"
         cause = Cause(error_code=error_code, subject=subject, message="The connector said no more than the code.")
     return msgspec.structs.replace(cause, message=message) if message and message.strip() else cause

@@ -9,12 +9,16 @@ from msgspec import UNSET, UnsetType
 
 from heliograph.access_codes.managed_events import ChangedProperty
 from heliograph.access_codes.model import AccessCode, CodeType
-from heliograph.errors import Invalid
+from heliograph.errors import Conflict, Invalid
 from heliograph.ids import Secret
 from heliograph.times import print_milliseconds
 
 OperationKind = Literal["convert_access_code", "set_access_code", "update_access_code", "remove_access_code"]
 """`set` brings a code to a lock that does not hold it, `update` changes one that it holds."""
+
+
+class DuplicatePin(Conflict):
+    """The lock holds another code with the same digits."""
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,11 +34,15 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What an operation asks for; `force` takes a code over that somebody else manages."""
+    """What an operation asks for; `force` takes a code over that somebody else manages.
+
+    `unsure` when it was not known before either whether the lock holds the code.
+    """
 
     code: Target
     force: bool = False
     external_modification_allowed: bool = False
+    unsure: bool = False
 
     def to_keep(self) -> dict[str, Any]:
         """Return it as the operation keeps it."""
@@ -45,15 +53,17 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         """Return what is kept when the operation has ended: nobody needs the PIN any more."""
         return msgspec.structs.replace(self, code=msgspec.structs.replace(self.code, sealed_pin=None, pin_index=None))
 
-    def is_same(self, other: Request) -> bool:
+    def is_same(self, other: Request, kind: str) -> bool:
         """Tell whether two requests ask for the same, made by people who cannot see what a lock said in between."""
-        return self._question() == other._question()
+        return self._question(kind) == other._question(kind)
 
-    def _question(self) -> Request:
+    def _question(self, kind: str) -> Request:
         # Digits sealed twice are the same digits, and an id is for the lock to give.
-        return msgspec.structs.replace(
-            self, code=msgspec.structs.replace(self.code, external_id=None, sealed_pin=None)
-        )  # fmt: skip
+        code = msgspec.structs.replace(self.code, external_id=None, sealed_pin=None)
+        if kind in ("convert_access_code", "remove_access_code"):
+            # The caller names the code alone; how the lock shows it may have changed since.
+            code = Target()
+        return msgspec.structs.replace(self, code=code, unsure=False)
 
 
 def read_request(kept: dict[str, Any]) -> Request:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import cast
 
 from heliograph import publish
-from heliograph.access_codes import settling, store
+from heliograph.access_codes import events, settling, store
 from heliograph.access_codes.actions import footing_on, raise_version
-from heliograph.access_codes.applying import occurrences, remove_codes
+from heliograph.access_codes.applying import occurrence, occurrences, remove_codes
 from heliograph.access_codes.causes import (
     OPERATION_TIMED_OUT,
     Cause,
@@ -23,6 +23,7 @@ from heliograph.access_codes.pins import Pins
 from heliograph.connected_accounts import actions as connected_accounts
 from heliograph.devices import actions as devices
 from heliograph.devices.model import Condition
+from heliograph.errors import Conflict
 from heliograph.operations import actions as operations
 from heliograph.operations.model import Completion, Operation, Said, is_repeat
 from heliograph.storage.engine import Transaction
@@ -38,21 +39,21 @@ def complete(tx: Transaction, scope: Scope, uid: bytes, holder: bytes, completio
 
     Raises:
         NotFound: when the organization has no such operation.
-        Conflict: when somebody else was given it, or it ended in another way.
+        Conflict: when somebody else was given it, it ended in another way, or another managed code of the lock has
+            the id that this one is said to have.
     """
-    operation = operations.get(tx, scope, uid)
-    if is_repeat(operation, holder, completion):
+    operation, mark = operations.get(tx, scope, uid), pins.mark(completion.digest())
+    if is_repeat(operation, holder, mark):
         return operation
     at = report_time(completion.occurred_at, tx.now)
+    digits = _pins_of(tx, scope, operation, pins)
+    warnings = [_without_pin(said, digits) for said in completion.warnings]
+    remarks = [Remark(warning_code=said.code, message=said.message or "") for said in warnings]
     if completion.outcome == "succeeded":
-        return _succeed(tx, scope, operation, completion, at)
-    pin = _pin_of(tx, scope, operation, pins)
-    causes = [reported_cause(said.code, _without_pin(said, pin)) for said in completion.errors]
-    remarks = [Remark(warning_code=said.code, message=_without_pin(said, pin) or "") for said in completion.warnings]
-    return fail(
-        tx, scope, operation, causes_of_failure(causes), remarks, at=at, completion=completion.digest(),
-        in_doubt=False,
-    )  # fmt: skip
+        return _succeed(tx, scope, operation, completion.external_id, remarks, at=at, completion=mark)
+    errors = [_without_pin(said, digits) for said in completion.errors]
+    causes = [reported_cause(said.code, said.message) for said in errors]
+    return fail(tx, scope, operation, causes_of_failure(causes), remarks, at=at, completion=mark)
 
 
 def expire(tx: Transaction, scope: Scope) -> bool:
@@ -74,8 +75,10 @@ def fail(
         return _cancel(tx, scope, operation)
     code, footing, standing = there
     moment = tx.now if at is None else at
-    kind = cast("OperationKind", operation.kind)
-    settled = settling.failed(code, kind, causes, remarks, standing, in_doubt=in_doubt, at=moment, now=tx.now)
+    kind, request = cast("OperationKind", operation.kind), read_request(operation.request)
+    settled = settling.failed(
+        code, kind, causes, remarks, standing, in_doubt=in_doubt or request.unsure, at=moment, now=tx.now
+    )  # fmt: skip
     if settled.code is not None and settled.code != code:
         store.update_code(tx, scope, settled.code)
         raise_version(tx, scope, code.device_uid)
@@ -84,12 +87,18 @@ def fail(
     return operations.end(
         tx, scope, operation, "failed", occurred_at=at, completion=completion,
         errors=tuple(Condition(cause.error_code, cause.message, since) for cause in causes),
-        warnings=tuple(Condition(remark.warning_code, remark.message, since) for remark in remarks),
-        request=read_request(operation.request).without_pin().to_keep(),
+        warnings=_noticed(remarks, moment), request=request.without_pin().to_keep(),
     )  # fmt: skip
 
 
-def _succeed(tx: Transaction, scope: Scope, operation: Operation, completion: Completion, at: int | None) -> Operation:
+def _noticed(remarks: Sequence[Remark], at: int) -> tuple[Condition, ...]:
+    return tuple(Condition(remark.warning_code, remark.message, print_time(at)) for remark in remarks)
+
+
+def _succeed(
+    tx: Transaction, scope: Scope, operation: Operation, external_id: str | None, remarks: Sequence[Remark], *,
+    at: int | None, completion: bytes,
+) -> Operation:  # fmt: skip
     there = _surroundings(tx, scope, operation)
     if there is None:
         return _cancel(tx, scope, operation)
@@ -97,19 +106,43 @@ def _succeed(tx: Transaction, scope: Scope, operation: Operation, completion: Co
     moment = tx.now if at is None else at
     request = read_request(operation.request)
     kind = cast("OperationKind", operation.kind)
-    settled = settling.succeeded(code, kind, request, external_id=completion.external_id, at=moment, now=tx.now)
+    settled = settling.succeeded(code, kind, request, external_id=external_id, at=moment, now=tx.now)
     ended = operations.end(
-        tx, scope, operation, "succeeded", occurred_at=at, completion=completion.digest(),
-        warnings=tuple(Condition(one.code, one.message or "", print_time(moment)) for one in completion.warnings),
+        tx, scope, operation, "succeeded", occurred_at=at, completion=completion, warnings=_noticed(remarks, moment),
         request=request.without_pin().to_keep(),
     )  # fmt: skip
     if settled.code is None:
         remove_codes(tx, scope, [code.uid])
     else:
+        for other in _taken_for_others(tx, scope, kind, code, settled.code):
+            remove_codes(tx, scope, [other.uid])
+            publish.record_all(tx, scope, [occurrence(scope, events.UNMANAGED_REMOVED, other.uid, footing, at)])
         store.update_code(tx, scope, settled.code)
     raise_version(tx, scope, code.device_uid, settled_at=moment)
     publish.record_all(tx, scope, occurrences(scope, settled.facts, code.uid, footing, at))
     return ended
+
+
+def _taken_for_others(
+    tx: Transaction, scope: Scope, kind: OperationKind, before: AccessCode, after: AccessCode
+) -> list[AccessCode]:
+    """Return the unmanaged codes as which the lock showed this one, before it was said under which id or digits.
+
+    Raises:
+        Conflict: when another managed code has that id.
+    """
+    found: dict[bytes, AccessCode] = {}
+    if after.external_id is not None and after.external_id != before.external_id:
+        for one in store.codes_with_id(tx, scope, after.device_uid, after.external_id):
+            if one.managed:
+                raise Conflict("Another managed code of the lock has this externalId.")
+            found[one.uid] = one
+    # When these digits were asked for no other code had them.
+    if after.pin_index is not None and (kind == "set_access_code" or after.pin_index != before.pin_index):
+        same = store.codes_with_pin(tx, scope, after.device_uid, after.pin_index)
+        found |= {one.uid: one for one in same if not one.managed}
+    found.pop(after.uid, None)
+    return list(found.values())
 
 
 def _cancel(tx: Transaction, scope: Scope, operation: Operation) -> Operation:
@@ -124,7 +157,9 @@ def _surroundings(tx: Transaction, scope: Scope, operation: Operation) -> tuple[
     """
     code = store.find_code(tx, scope, operation.subject_uid)
     device = devices.find(tx, scope, operation.device_uid)
-    account = connected_accounts.find(tx, scope, operation.account_uid)
+    # The lock may have been given to another account since, which has its codes now.
+    account_uid = None if device is None else device.settings.connected_account_uid
+    account = None if account_uid is None else connected_accounts.find(tx, scope, account_uid)
     if code is None or device is None or account is None:
         return None
     presence = device.presence
@@ -142,7 +177,7 @@ def _surroundings(tx: Transaction, scope: Scope, operation: Operation) -> tuple[
 # -- PINs in a connector's words ------------------------------------------------------------------------------------
 
 
-def _pin_of(tx: Transaction, scope: Scope, operation: Operation, pins: Pins) -> tuple[str, ...]:
+def _pins_of(tx: Transaction, scope: Scope, operation: Operation, pins: Pins) -> tuple[str, ...]:
     """Return the digits that the operation is about: those the code has, and those it was to have."""
     code = store.find_code(tx, scope, operation.subject_uid)
     sealed = {read_request(operation.request).code.sealed_pin, None if code is None else code.sealed_pin}
@@ -150,9 +185,10 @@ def _pin_of(tx: Transaction, scope: Scope, operation: Operation, pins: Pins) -> 
     return tuple(pin.reveal() for pin in opened if pin is not None)
 
 
-def _without_pin(said: Said, pins: Sequence[str]) -> str | None:
-    """Return a connector's message without the digits that it may have put there: events must not tell them."""
-    message = said.message
-    for pin in pins if message else ():
-        message = re.sub(rf"(?<!\d){pin}(?!\d)", "*" * len(pin), message or "")
-    return message
+def _without_pin(said: Said, pins: Sequence[str]) -> Said:
+    """Return a connector's words without the digits that it may have put there: events must not tell them."""
+    code, message = said.code, said.message
+    for pin in pins:
+        shown, mask = re.compile(rf"(?<!\d){pin}(?!\d)"), "*" * len(pin)
+        code, message = shown.sub(mask, code), None if message is None else shown.sub(mask, message)
+    return Said(code, message)

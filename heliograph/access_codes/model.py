@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from heliograph.devices.model import Condition, CustomMetadata
+from heliograph.devices.model import Condition, CustomMetadata, mentions
 from heliograph.errors import Fault, Invalid
 from heliograph.ids import Secret
 from heliograph.strict_json import MOST_FAULTS
@@ -38,7 +38,9 @@ PinIndex = Callable[[str], bytes]
 """Makes the blind index of a PIN; equal PINs of one lock have equal indexes."""
 
 
-class GivenCode(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+# Reports have many codes, and none refers to itself: without `gc` the collector, which holds up every other request,
+# has nothing to look at.
+class GivenCode(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """One code of a report as it was sent; it does not show itself, for it holds a PIN in clear."""
 
     external_id: str | None = None
@@ -54,7 +56,7 @@ class GivenCode(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbi
         return "GivenCode(...)"
 
 
-class ReportedCode(msgspec.Struct, frozen=True, kw_only=True):
+class ReportedCode(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A code that a lock says it holds; times in microseconds UTC.
 
     It has the lock's own id, a PIN with its blind index, or both. What is None was not said: many locks hide their
@@ -95,7 +97,7 @@ class CodeReport(msgspec.Struct, frozen=True, kw_only=True):
         return self.reported_at is not None and code.settled_at is not None and self.reported_at < code.settled_at
 
 
-class AccessCode(msgspec.Struct, frozen=True, kw_only=True):
+class AccessCode(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """An access code as it is known; times in microseconds UTC.
 
     `found_at` is when a lock first showed it; a code that was made here has none until then. `settled_at` is when a
@@ -130,6 +132,11 @@ class AccessCode(msgspec.Struct, frozen=True, kw_only=True):
         return self.managed and self.status in ("setting", "removing")
 
     @property
+    def is_scheduled(self) -> bool:
+        """Whether the lock holds it, and lets it work only in its time."""
+        return self.type == "time_bound" and self.status == "set"
+
+    @property
     def is_missed(self) -> bool:
         """Whether it is managed and not known to be on the lock, so that it is news when the lock shows it."""
         return self.managed and self.status in ("unset", "unknown")
@@ -141,12 +148,27 @@ class AccessCode(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CodeFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which codes a list shows: those that pass every filter given; `name_prefix` as `fold_prefix` returns it."""
+    """Which codes a list shows: those that pass every filter given; `name_prefix` as `fold_prefix` returns it.
 
+    `search` is a part of a uid or of the name. PINs are found only whole, and only by who asks for that: a code whose
+    blind index is among `pin_indexes` passes the search too.
+    """
+
+    uids: tuple[bytes, ...] = ()
     device_uids: tuple[bytes, ...] = ()
     managed: bool | None = None
     statuses: tuple[Status, ...] = ()
     name_prefix: str | None = None
+    search: str | None = None
+    pin_indexes: tuple[bytes, ...] = ()
+
+    @property
+    def sieve(self) -> Callable[[AccessCode], bool] | None:
+        """Tells which codes pass the search, which the database does not answer; None when there is none."""
+        return self._passes if self.search else None
+
+    def _passes(self, code: AccessCode) -> bool:
+        return code.pin_index in self.pin_indexes or mentions(self.search or "", (code.uid,), (code.name,), {})
 
 
 class Lock(msgspec.Struct, frozen=True, kw_only=True):

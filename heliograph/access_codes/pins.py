@@ -18,6 +18,10 @@ class Pins:
         """Return the blind index of a PIN: the same for the same digits on the same lock, and nowhere else."""
         return self._sealer.mark(b"access code pin" + self._tenant + device_uid + pin.encode())
 
+    def mark(self, digest: bytes) -> bytes:
+        """Return what a text that may hold a PIN is known by; with the bare digest the PIN could be guessed."""
+        return self._sealer.mark(b"access code text" + self._tenant + digest)
+
     def seal(self, code_uid: bytes, pin: Secret | None) -> bytes | None:
         """Return a code's PIN as it is kept; it opens for this code alone."""
         return None if pin is None else self._sealer.seal(pin.reveal().encode(), self._place(code_uid))

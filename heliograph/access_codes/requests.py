@@ -15,7 +15,15 @@ from heliograph.access_codes import managed_events, store
 from heliograph.access_codes.actions import footing_of, get, raise_version
 from heliograph.access_codes.applying import occurrences, remove_codes
 from heliograph.access_codes.causes import checks_before
-from heliograph.access_codes.changes import CodePatch, CodeWish, OperationKind, Request, read_request, target_of
+from heliograph.access_codes.changes import (
+    CodePatch,
+    CodeWish,
+    DuplicatePin,
+    OperationKind,
+    Request,
+    read_request,
+    target_of,
+)
 from heliograph.access_codes.completing import fail
 from heliograph.access_codes.model import AccessCode, Footing, Status
 from heliograph.access_codes.pins import Pins
@@ -70,10 +78,11 @@ def create(
 
     Raises:
         NotFound: when the organization has no such device.
-        Conflict: when the device is not enrolled, or the lock holds a code with these digits.
+        Conflict: when the device is not enrolled.
+        DuplicatePin: when the lock holds a code with these digits.
         Unprocessable: when the device belongs to no connected account.
     """
-    footing = footing_of(tx, scope, device_uid)
+    footing = footing_of(tx, scope, device_uid, "/deviceUid")
     uid = new_uid()
     pin = wish.pin or _free_pin(tx, scope, device_uid, pins)
     pin_index = pins.index(device_uid, pin.reveal())
@@ -101,8 +110,8 @@ def update(
 
     Raises:
         NotFound, PreconditionFailed: as for every change of a resource.
-        Conflict: when the code is not managed, something else is to be done about it first, or the lock holds
-            another code with the new digits.
+        Conflict: when the code is not managed, or something else is to be done about it first.
+        DuplicatePin: when the lock holds another code with the new digits.
         Invalid: when its time would end before it begins.
     """
     code = get(tx, scope, uid)
@@ -113,10 +122,11 @@ def update(
     if patch.external_modification_allowed is not UNSET:
         allowed = patch.external_modification_allowed
     kind: OperationKind = "set_access_code" if code.status == "unset" else "update_access_code"
-    request = Request(code=target, external_modification_allowed=allowed)
+    request = Request(code=target, external_modification_allowed=allowed, unsure=code.status == "unknown")
     pending = operations.pending_about(tx, scope, [uid]).get(uid)
     if pending is not None:
-        return code, _same(pending, pending.kind, request)
+        # By now a code that is being set is known as one that the lock holds.
+        return code, _same(pending, "set_access_code" if pending.kind == "set_access_code" else kind, request)
     require_version(version, code.version)
     footing = footing_of(tx, scope, code.device_uid)
     needs_lock = target != target_of(code) or code.is_missed
@@ -139,7 +149,7 @@ def remove(tx: Transaction, scope: Scope, uid: bytes, version: int | None, patie
         Conflict: when the lock lets nobody remove the code, or something else is to be done about it first.
     """
     code = get(tx, scope, uid)
-    request = Request(code=target_of(code))
+    request = Request(code=target_of(code), unsure=code.status == "unknown")
     pending = _pending(tx, scope, code, "remove_access_code", request)
     if pending is not None:
         return pending
@@ -155,6 +165,22 @@ def remove(tx: Transaction, scope: Scope, uid: bytes, version: int | None, patie
     if code.managed:
         _save(tx, scope, msgspec.structs.replace(code, status="removing"))
     return _begin(tx, scope, "remove_access_code", footing, uid, request, patience)
+
+
+def list_operations(
+    tx: Transaction, scope: Scope, uid: bytes, before: bytes, limit: int
+) -> tuple[list[Operation], bytes | None]:
+    """Return a page of the operations about a code, the newest first, and the uid to go on after.
+
+    `before` is empty for the first page.
+
+    Raises:
+        NotFound: when the organization has no such code, and nothing is known of one that it had.
+    """
+    found = operations.list_about(tx, scope, uid, before, limit)
+    if not found[0] and not before:
+        get(tx, scope, uid)
+    return found
 
 
 # -- parts ----------------------------------------------------------------------------------------------------------
@@ -173,7 +199,7 @@ def _same(pending: Operation, kind: str, request: Request) -> Operation:
     Raises:
         Conflict: when it is another one.
     """
-    if pending.kind != kind or not read_request(pending.request).is_same(request):
+    if pending.kind != kind or not read_request(pending.request).is_same(request, kind):
         raise Conflict("Another change of the access code is under way; wait until it has ended.")
     return pending
 
@@ -207,7 +233,7 @@ def _switched(allowed: bool) -> Fact:
 
 def _require_free_pin(tx: Transaction, scope: Scope, device_uid: bytes, pin_index: bytes) -> None:
     if store.codes_with_pin(tx, scope, device_uid, pin_index):
-        raise Conflict("The lock holds another access code with these digits.")
+        raise DuplicatePin("The lock holds another access code with these digits.")
 
 
 def _free_pin(tx: Transaction, scope: Scope, device_uid: bytes, pins: Pins) -> Secret:

@@ -76,9 +76,17 @@ def codes_on(tx: Transaction, scope: Scope, device_uid: bytes) -> list[AccessCod
 
 
 def codes_with_pin(tx: Transaction, scope: Scope, device_uid: bytes, pin_index: bytes) -> list[AccessCode]:
-    """Read the codes of one lock that have a PIN."""
-    sql = f"{_CODE} and device_uid = :device_uid and pin_index = :pin_index order by uid"
+    """Read the codes of one lock that have a PIN, in the order of their uids."""
+    # Asked for the order, SQLite would go through all codes of the lock.
+    sql = f"{_CODE} and device_uid = :device_uid and pin_index = :pin_index"
     rows = tx.all(sql, tenant_id=scope.tenant_id, device_uid=device_uid, pin_index=pin_index)
+    return sorted((_code(row) for row in rows), key=lambda code: code.uid)
+
+
+def codes_with_id(tx: Transaction, scope: Scope, device_uid: bytes, external_id: str) -> list[AccessCode]:
+    """Read the codes of one lock to which it gave an id, in no particular order."""
+    sql = f"{_CODE} and device_uid = :device_uid and external_id = :external_id"
+    rows = tx.all(sql, tenant_id=scope.tenant_id, device_uid=device_uid, external_id=external_id)
     return [_code(row) for row in rows]
 
 
@@ -102,11 +110,19 @@ def _conditions_of(wanted: CodeFilter) -> tuple[str, dict[str, Any]]:
     """Return the filters as SQL, each beginning with `and`, and the values that they name."""
     conditions = ""
     values: dict[str, Any] = {}
-    if wanted.device_uids:
+    if wanted.uids:
+        names, values = placeholders("uid", wanted.uids)
+        conditions += f" and uid in ({names})"
+    if len(wanted.device_uids) == 1:
+        # All codes of one lock are read in many pages: its index has them in the order of the list.
+        conditions += " and device_uid = :device_uid"
+        values["device_uid"] = wanted.device_uids[0]
+    elif wanted.device_uids:
         # By itself SQLite would go through the whole tenant in the order of the list.
-        names, values = placeholders("device", wanted.device_uids)
+        names, more = placeholders("device", wanted.device_uids)
         on_devices = f"select uid from access_code where tenant_id = :tenant_id and device_uid in ({names})"
         conditions += f" and uid in ({on_devices} and uid > :after)"
+        values |= more
     if wanted.statuses:
         names, more = placeholders("status", wanted.statuses)
         conditions += f" and status in ({names})"

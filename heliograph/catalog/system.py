@@ -10,6 +10,7 @@ from heliograph.access_codes import managed_events as managed_access_codes
 from heliograph.catalog import events as catalog
 from heliograph.catalog.definition import Catalog
 from heliograph.connected_accounts import events as connected_accounts
+from heliograph.delivery import events as deliveries
 from heliograph.devices import events as devices
 from heliograph.endpoints import events as endpoints
 from heliograph.eventlog import events as eventlog
@@ -32,4 +33,5 @@ SYSTEM = Catalog(
     + access_codes.EVENTS
     + managed_access_codes.EVENTS
     + endpoints.EVENTS
+    + deliveries.EVENTS
 )

@@ -193,6 +193,11 @@ class HttpTransport:
         self._url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         self._key = key
 
+    @property
+    def url(self) -> str:
+        """Where the server answers, without what may be secret in the address."""
+        return self._url
+
     def send(self, call: Call) -> Answer:
         """Send the call, once more when a connection that was kept open has gone meanwhile."""
         kept = self._connection.sock is not None

@@ -7,7 +7,22 @@ from __future__ import annotations
 
 import typer
 
-from heliograph.cli import accounts, devices, doctor, events, jobs, operate, recipes, tenants, types
+from heliograph.cli import (
+    access_codes,
+    accounts,
+    connected_accounts,
+    deliveries,
+    devices,
+    doctor,
+    endpoints,
+    events,
+    jobs,
+    operate,
+    recipes,
+    simulate,
+    tenants,
+    types,
+)
 
 HELP = """An event platform for connected devices.
 
@@ -25,8 +40,12 @@ app = typer.Typer(
 app.command()(operate.serve)
 app.command()(operate.init)
 app.command()(operate.migrate)
-for group in (tenants.app, accounts.accounts, accounts.keys, events.app, types.app, recipes.app, devices.app, jobs.app):
+for group in (
+    tenants.app, accounts.accounts, accounts.keys, events.app, types.app, recipes.app, devices.app,
+    connected_accounts.app, access_codes.app, endpoints.app, deliveries.app, jobs.app,
+):  # fmt: skip
     app.add_typer(group)
+app.command()(simulate.simulate)
 app.command()(operate.openapi)
 app.command()(doctor.doctor)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import Iterator
@@ -70,6 +71,8 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer, and only then tell where: whoever reads it may ask, or send signals, at once."""
         await super().startup(sockets)
+        # What is there by now stays; a full collection, which holds up every request, need not look at it.
+        gc.freeze()
         platform = self._platform
         if platform.first_start is not None:
             print(_first_steps(self._url, platform.first_start, platform.store.clock.now()), flush=True)

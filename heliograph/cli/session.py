@@ -89,6 +89,23 @@ class Session:
         """
         return Client(self._remote(self._url) if self._url else self._local())
 
+    def server(self) -> HttpTransport:
+        """Return a connection of its own to the server that is named, else to the one that holds the data folder.
+
+        Raises:
+            CannotStart: when there is none, or no key is given.
+        """
+        from heliograph.app import LOCK_FILE
+        from heliograph.storage.lockfile import find_holder
+
+        if self._url:
+            return self._remote(self._url)
+        folder = self.settings().data
+        holder = find_holder(folder / LOCK_FILE)
+        if holder is None or holder.url is None:
+            raise CannotStart(f"No server serves {folder.absolute()}: start one, or name one by --url.")
+        return self._remote(holder.url, f"The server that has the data folder open (process {holder.pid})")
+
     def settings(self) -> Settings:
         """Put the settings together from options, environment and file.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -24,6 +26,7 @@ from heliograph.errors import Invalid, NotFound, PreconditionFailed
 from heliograph.ids import as_hex, as_uuid, new_uid
 from heliograph.presence.model import Complaint
 from heliograph.storage.engine import Transaction
+from heliograph.storage.pages import page_of
 from heliograph.tenancy.access import require_organization
 from heliograph.tenancy.model import Scope
 from heliograph.times import print_milliseconds
@@ -85,9 +88,11 @@ def get(tx: Transaction, scope: Scope, uid: bytes) -> ConnectedAccount:
 def list_accounts(
     tx: Transaction, scope: Scope, wanted: AccountFilter, after: bytes, limit: int
 ) -> tuple[list[ConnectedAccount], bytes | None]:
-    """Return a page of the accounts that pass every filter, and the uid to go on after when there are more."""
-    found = store.list_page(tx, scope, wanted, after, limit + 1)
-    return found[:limit], found[limit - 1].uid if len(found) > limit else None
+    """Return a page of the accounts that pass every filter, and the uid to go on after when there are more.
+
+    A page that is sifted (`AccountFilter.sieve`) may be short although there are more.
+    """
+    return page_of(partial(store.list_page, tx, scope, wanted), after, limit, wanted.sieve)
 
 
 def update(tx: Transaction, scope: Scope, uid: bytes, version: int | None, patch: AccountPatch) -> ConnectedAccount:
@@ -171,6 +176,13 @@ def _save(tx: Transaction, scope: Scope, account: ConnectedAccount) -> Connected
 def find(tx: Transaction, scope: Scope, uid: bytes) -> ConnectedAccount | None:
     """Return one of the organization's accounts, if there is such a one."""
     return store.find(tx, scope, uid)
+
+
+def by_uid(tx: Transaction, scope: Scope, uids: Iterable[bytes]) -> dict[bytes, ConnectedAccount]:
+    """Return those of the uids' accounts that the organization has."""
+    asked = tuple(set(uids))
+    found = store.list_page(tx, scope, AccountFilter(uids=asked), b"", len(asked)) if asked else []
+    return {account.uid: account for account in found}
 
 
 def require(tx: Transaction, scope: Scope, uid: bytes | None, place: str = "") -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
 
-from heliograph.devices.model import Condition, CustomMetadata
+from heliograph.devices.model import Condition, CustomMetadata, WantedMetadata, mentions, notes
 from heliograph.presence.model import Complaint
 from heliograph.times import print_time
 
@@ -36,11 +36,28 @@ class ConnectedAccount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which accounts a list shows: those that pass every filter given; `name_prefix` as `fold_prefix` returns it."""
+    """Which accounts a list shows: those that pass every filter given; `name_prefix` as `fold_prefix` returns it.
 
+    `search` is a part of a uid, the name, the provider or a text of the custom metadata.
+    """
+
+    uids: tuple[bytes, ...] = ()
     states: tuple[State, ...] = ()
     providers: tuple[str, ...] = ()
     name_prefix: str | None = None
+    metadata_has: WantedMetadata = {}
+    search: str | None = None
+
+    @property
+    def sieve(self) -> Callable[[ConnectedAccount], bool] | None:
+        """Tells which accounts pass those filters that the database does not answer; None when none is given."""
+        return self._passes if self.metadata_has or self.search else None
+
+    def _passes(self, account: ConnectedAccount) -> bool:
+        texts, metadata = (account.name, account.provider), account.custom_metadata
+        return notes(metadata, self.metadata_has) and (
+            not self.search or mentions(self.search, (account.uid,), texts, metadata)
+        )
 
 
 def conditions_of(before: Sequence[Condition], given: Sequence[Complaint], at: int) -> tuple[Condition, ...]:

@@ -75,6 +75,10 @@ def _conditions_of(wanted: AccountFilter) -> tuple[str, dict[str, Any]]:
         names, values = placeholders("state", wanted.states)
         in_state = f"select uid from connected_account where tenant_id = :tenant_id and state in ({names})"
         conditions += f" and uid in ({in_state} and uid > :after)"
+    if wanted.uids:
+        names, more = placeholders("uid", wanted.uids)
+        conditions += f" and uid in ({names})"
+        values |= more
     if wanted.providers:
         names, more = placeholders("provider", wanted.providers)
         conditions += f" and provider in ({names})"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
+
 import msgspec
 from msgspec import UNSET, UnsetType
 
@@ -15,6 +18,7 @@ from heliograph.ids import Secret, as_hex, new_uid
 from heliograph.presence import actions as presence
 from heliograph.references import actions as references
 from heliograph.storage.engine import Transaction
+from heliograph.storage.pages import page_of
 from heliograph.tenancy import device_tokens
 from heliograph.tenancy.access import require_organization
 from heliograph.tenancy.model import Scope
@@ -198,10 +202,19 @@ def get(tx: Transaction, scope: Scope, uid: bytes) -> Device:
     return device
 
 
+def by_uid(tx: Transaction, scope: Scope, uids: Iterable[bytes]) -> dict[bytes, Device]:
+    """Return those of the uids' devices that the organization has."""
+    asked = tuple(set(uids))
+    found = store.list_devices(tx, scope, DeviceFilter(uids=asked), b"", len(asked)) if asked else []
+    return {device.uid: device for device in found}
+
+
 def list_devices(
     tx: Transaction, scope: Scope, wanted: DeviceFilter, after: bytes, limit: int
 ) -> tuple[list[Device], bytes | None]:
     """Return a page of the devices that pass every filter, and the uid to go on after when there are more.
+
+    A page that is sifted (`DeviceFilter.sieve`) may be short although there are more.
 
     Raises:
         Invalid: when the tags to filter by are more than 1,000, those below them included, or more than 20 are named
@@ -217,8 +230,7 @@ def list_devices(
     if len(tags) > MOST_TAGS_ASKED:
         raise Invalid.at("query/tagUid", "max-items", f"These are more than {MOST_TAGS_ASKED} tags.")
     wanted = msgspec.structs.replace(wanted, tag_uids=tuple(sorted(tags)))
-    found = store.list_devices(tx, scope, wanted, after, limit + 1)
-    return found[:limit], found[limit - 1].uid if len(found) > limit else None
+    return page_of(partial(store.list_devices, tx, scope, wanted), after, limit, wanted.sieve)
 
 
 # -- changing -------------------------------------------------------------------------------------------------------

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from heliograph.errors import Fault, Invalid
+from heliograph.ids import as_hex, as_uuid
 from heliograph.strict_json import CONTROL_CHARACTERS, convert
 
 State = Literal["enrolled", "waiting", "deprovisioned"]
@@ -47,6 +49,7 @@ _UNASSIGNED_MACS = {"000000000000", "FFFFFFFFFFFF"}
 _PLACEHOLDERS = {
     "n/a", "na", "none", "null", "unknown", "-", "0", "#n/a", "#ref!", "#value!", "tbd", "x",
 }  # fmt: skip
+_NO_WORD = re.compile(r"[^a-z0-9]+")
 _ROUNDED_NUMBER = re.compile(r"[0-9](?:[.,][0-9]+)?e\+[0-9]+", re.IGNORECASE)
 """As spreadsheets show long numbers, and save them in CSV: the digits that they left out are lost."""
 
@@ -63,6 +66,11 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     def brand_key(self) -> str:
         """The brand as it is compared."""
         return fold(self.brand)
+
+    @property
+    def maker(self) -> str:
+        """The brand as one word of letters, digits and underscores, in lower case."""
+        return _NO_WORD.sub("_", self.brand_key).strip("_") or "unknown"
 
     @property
     def serial_key(self) -> str | None:
@@ -137,13 +145,35 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: int
     version: int = 1
 
+    @property
+    def own_name(self) -> str:
+        """What its maker calls it: brand and model."""
+        return " ".join(filter(None, (self.identity.brand, self.identity.model)))
+
+    @property
+    def display_name(self) -> str:
+        """The name that it was given, or else what its maker calls it."""
+        return self.settings.name or self.own_name
+
+    @property
+    def type_name(self) -> str:
+        """What it is in one word: whose make, and a lock when it belongs to a connected account."""
+        return f"{self.identity.maker}_{'device' if self.settings.connected_account_uid is None else 'lock'}"
+
+
+WantedMetadata = dict[str, tuple[str | bool | None, ...]]
+"""For each name the values of which one must be noted under it; None stands for no value at all."""
+
 
 class DeviceFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which devices a list shows: those that pass every filter given, by any one of its values.
 
     Prefixes are as `fold_prefix` and `mac_prefix` return them. `nested_tags` includes the tags below those named.
+    `search` is a part of a uid, the account's uid, the display name or a text of the metadata. `created_before` is in
+    microseconds UTC.
     """
 
+    uids: tuple[bytes, ...] = ()
     tag_uids: tuple[bytes, ...] = ()
     nested_tags: bool = False
     location_uids: tuple[bytes, ...] = ()
@@ -152,9 +182,52 @@ class DeviceFilter(msgspec.Struct, frozen=True, kw_only=True):
     states: tuple[State, ...] = ()
     connected: bool | None = None
     brands: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     name_prefix: str | None = None
     serial_prefix: str | None = None
     mac_prefix: str | None = None
+    makers: tuple[str, ...] = ()
+    type_names: tuple[str, ...] = ()
+    created_before: int | None = None
+    metadata_has: WantedMetadata = {}
+    search: str | None = None
+
+    @property
+    def sieve(self) -> Callable[[Device], bool] | None:
+        """Tells which devices pass those filters that the database does not answer; None when none is given."""
+        sifted = (self.makers, self.type_names, self.created_before is not None, self.metadata_has, self.search)
+        return self._passes if any(sifted) else None
+
+    def _passes(self, device: Device) -> bool:
+        metadata, account = device.settings.custom_metadata, device.settings.connected_account_uid
+        return (
+            (not self.makers or device.identity.maker in self.makers)
+            and (not self.type_names or device.type_name in self.type_names)
+            and (self.created_before is None or device.created_at < self.created_before)
+            and notes(metadata, self.metadata_has)
+            and (not self.search or mentions(self.search, (device.uid, account), (device.display_name,), metadata))
+        )
+
+
+def notes(metadata: Mapping[str, Any], wanted: WantedMetadata) -> bool:
+    """Tell whether metadata has one of the wanted values under each of the wanted names; 1 is not True."""
+    return all(
+        any(type(value) is type(noted) and value == noted for value in values)
+        for noted, values in ((metadata.get(name), values) for name, values in wanted.items())
+    )
+
+
+def mentions(
+    search: str, uids: Sequence[bytes | None], texts: Sequence[str | None], metadata: Mapping[str, Any]
+) -> bool:
+    """Tell whether a text is part of a uid, in either printed form, of a text or of a text in metadata.
+
+    Case does not count.
+    """
+    part = search.casefold()
+    printed = (form(uid) for uid in uids if uid is not None for form in (as_uuid, as_hex))
+    noted = (value for value in metadata.values() if isinstance(value, str))
+    return any(part in uid for uid in printed) or any(part in text.casefold() for text in (*texts, *noted) if text)
 
 
 def fold(text: str) -> str:

@@ -209,10 +209,12 @@ def _conditions_of(wanted: DeviceFilter) -> tuple[list[str], dict[str, Any]]:
     conditions: list[str] = []
     values: dict[str, Any] = {}
     for column, several in (
+        ("uid", wanted.uids),
         ("policy_uid", wanted.policy_uids),
         ("location_uid", wanted.location_uids),
         ("connected_account_uid", wanted.connected_account_uids),
         ("state", wanted.states),
+        ("name_key", [fold(name) for name in wanted.names]),
         ("brand_key", [fold(brand) for brand in wanted.brands]),
     ):
         if several:

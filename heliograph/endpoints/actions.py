@@ -267,9 +267,7 @@ def delete(tx: Transaction, scope: Scope, uid: bytes, version: int | None, tenan
 # -- telling --------------------------------------------------------------------------------------------------------
 
 
-def record(
-    tx: Transaction, scope: Scope, definition: EventDefinition, endpoint: Endpoint, **fields: Any
-) -> Receipt:
+def record(tx: Transaction, scope: Scope, definition: EventDefinition, endpoint: Endpoint, **fields: Any) -> Receipt:
     """Put an event about an endpoint on record, in the log of the tenant that owns it.
 
     To be called when no change of what endpoints get is pending: see `reach.renew`.

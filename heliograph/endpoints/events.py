@@ -143,7 +143,7 @@ TEST = EventDefinition(
     type=TEST_TYPE,
     family="record",
     code=4005,
-    criticality=0,
+    criticality=5,
     target="Endpoint",
     struct=EndpointTest,
     sample=EndpointTest(uid=_ENDPOINT, message="A test of this endpoint."),

@@ -16,6 +16,11 @@ def receiving(tx: Transaction, scope: Scope) -> list[Endpoint]:
     return [one for one in store.reaching(tx, scope) if one.state != "disabled"]
 
 
+def owner_of(tx: Transaction, scope: Scope, endpoint_uid: bytes) -> int | None:
+    """Return the number of the tenant that owns an endpoint which gets the events of the scope's log."""
+    return store.owner_of(tx, scope, endpoint_uid)
+
+
 def begin(tx: Transaction, scope: Scope, endpoint_uid: bytes, tenant_ids: Sequence[int]) -> None:
     """Let an endpoint of the scope's tenant have the events of these tenants' logs, exactly from their next ones on."""
     store.insert_reaches(tx, scope, endpoint_uid, tenant_ids)

@@ -149,6 +149,15 @@ def reached_by(tx: Transaction, scope: Scope, endpoint_uid: bytes) -> list[int]:
     return [row[0] for row in rows]
 
 
+def owner_of(tx: Transaction, scope: Scope, endpoint_uid: bytes) -> int | None:
+    """Read the number of the tenant that owns an endpoint which gets the events of the tenant's log."""
+    row = tx.one(
+        "select owner_id from endpoint_reach where tenant_id = :tenant_id and endpoint_uid = :endpoint_uid",
+        tenant_id=scope.tenant_id, endpoint_uid=endpoint_uid,
+    )  # fmt: skip
+    return None if row is None else row[0]
+
+
 def delete_reaches(tx: Transaction, scope: Scope, endpoint_uid: bytes) -> None:
     """Let an endpoint of the tenant have no more events of any log, and forget which it skipped."""
     for table in ("endpoint_gap", "endpoint_reach"):

@@ -56,7 +56,8 @@ ACCESS_CODES = (
             "The code is known at once, with the status `setting`; the lock's connector sets it. 409 when the lock"
             " holds a code with these digits, 422 when the device belongs to no connected account."
         ),
-        query=TenantQuery, body=code_changes.NewAccessCode, answers={202: code_changes.AccessCodeChange},
+        query=TenantQuery, body=code_changes.NewAccessCode,
+        answers={202: code_changes.AccessCodeChange, 200: code_changes.AccessCodeChange},
         idempotent_by_key=True,
     ),
     Route(
@@ -87,7 +88,7 @@ ACCESS_CODES = (
             " fail at once: then it is answered as `failed`, with its causes. 409 when the code is managed."
         ),
         query=TenantQuery, body=code_changes.Conversion, body_required=False,
-        answers={202: operations.OperationBody}, idempotent_by_key=True,
+        answers={202: operations.OperationBody, 200: operations.OperationBody}, idempotent_by_key=True,
     ),
     Route(
         method="GET", path="/v1/access-codes/{id}/operations", handler=operations.list_code_operations,

@@ -85,7 +85,7 @@ async def convert_access_code(request: Request) -> Response:
     def act(tx: Transaction) -> tuple[bytes, bytes]:
         operation = requests.convert(
             tx, scope, uid, force=given.force,
-            external_modification_allowed=given.is_external_modification_allowed, patience=_patience(request),
+            external_modification_allowed=given.is_external_modification_allowed, patience=patience_of(request),
         )  # fmt: skip
         body = _encode(operation_body_of(operation))
         return body, body
@@ -102,10 +102,10 @@ async def create_access_code(request: Request) -> Response:
     given = request.json(NewAccessCode)
     device_uid = parse_uid(given.device_uid, "/deviceUid")
     pins = Pins(services.sealer, scope)
-    wish = _wish(given)
+    wish = wish_of(given)
 
     def act(tx: Transaction) -> tuple[bytes, bytes]:
-        made = requests.create(tx, scope, device_uid, wish, pins, _patience(request))
+        made = requests.create(tx, scope, device_uid, wish, pins, patience_of(request))
         body = _encode(_change(*made))
         return body, body
 
@@ -119,10 +119,10 @@ async def update_access_code(request: Request) -> Response:
     services = request.services
     scope = await services.scope(request.known, UPDATE, request.query(TenantQuery).tenant_uid)
     uid = parse_uid(request.parameters["id"], "path/id")
-    patch = _patch(request.json(AccessCodePatch))
+    patch = patch_of(request.json(AccessCodePatch))
     step = partial(
         requests.update, scope=scope, uid=uid, version=wanted_version(request), patch=patch,
-        pins=Pins(services.sealer, scope), patience=_patience(request),
+        pins=Pins(services.sealer, scope), patience=patience_of(request),
     )  # fmt: skip
     code, operation = await services.write(step, [scope.tenant_id])
     services.operations.notice(scope.tenant_id)
@@ -135,14 +135,15 @@ async def delete_access_code(request: Request) -> Response:
     scope = await services.scope(request.known, DELETE, request.query(TenantQuery).tenant_uid)
     uid = parse_uid(request.parameters["id"], "path/id")
     step = partial(
-        requests.remove, scope=scope, uid=uid, version=wanted_version(request), patience=_patience(request)
+        requests.remove, scope=scope, uid=uid, version=wanted_version(request), patience=patience_of(request)
     )  # fmt: skip
     operation = await services.write(step, [scope.tenant_id])
     services.operations.notice(scope.tenant_id)
     return Response(204) if operation is None else json_response(202, operation_body_of(operation))
 
 
-def _patience(request: Request) -> int:
+def patience_of(request: Request) -> int:
+    """Return how many microseconds an operation may take until it counts as failed."""
     return request.services.settings.operation_deadline * MICROSECONDS
 
 
@@ -150,7 +151,7 @@ def _change(code: AccessCode, operation: Operation | None) -> AccessCodeChange:
     return AccessCodeChange(body_of(code), None if operation is None else operation_body_of(operation))
 
 
-def _wish(given: NewAccessCode) -> CodeWish:
+def wish_of(given: NewAccessCode) -> CodeWish:
     """Read a code by the rules of those that locks report.
 
     Raises:
@@ -165,9 +166,12 @@ def _wish(given: NewAccessCode) -> CodeWish:
     )  # fmt: skip
 
 
-def _patch(given: AccessCodePatch) -> CodePatch:
-    if given.code == "":
-        raise Invalid.at("/code", "pin", "A PIN has 1 to 20 digits and nothing else.")
+def patch_of(given: AccessCodePatch) -> CodePatch:
+    """Read what is to be changed of a code, by the same rules.
+
+    Raises:
+        Invalid: with a fault for every broken rule.
+    """
     texts = {name: getattr(given, name) for name in ("code", "name", "starts_at", "ends_at")}
     code = _checked(GivenCode(**{name: text for name, text in texts.items() if text is not UNSET}))
     return CodePatch(
@@ -180,8 +184,11 @@ def _patch(given: AccessCodePatch) -> CodePatch:
 
 
 def _checked(given: GivenCode) -> CodeParts:
+    # An empty text is a mistake here; in a report it stands for a PIN that the lock does not show.
     faults: list[Fault] = []
+    if given.code == "":
+        faults.append(Fault("/code", "pin", "A PIN has 1 to 20 digits and nothing else."))
     parts = read_parts(given, "", faults)
-    if parts is None:
+    if parts is None or faults:
         raise Invalid("The access code breaks the rules.", tuple(faults))
     return parts

@@ -36,26 +36,30 @@ class NoQuery(msgspec.Struct, frozen=True):
 class Dialect:
     """A part of the paths with routes of its own, and its own words for what goes wrong there.
 
-    It owns every path below `prefix`, whether a route has it or not. `refuse` renders a refusal and `fail` a failure
-    of the platform; `headers` stand on every answer beside the platform's own. All three are given the request id.
+    It owns every path below `prefix`, whether a route has it or not, and every path that begins with one of `heads`:
+    some clients know of an address nothing but the host. `refuse` renders a refusal and `fail` a failure of the
+    platform; `headers` stand on every answer beside the platform's own. All three are given the request id.
     """
 
     prefix: str
+    heads: frozenset[str]
     routes: Routes
     refuse: Callable[[Refusal, str], Response]
     fail: Callable[[str], Response]
     headers: Callable[[str], Headers]
 
-    def owns(self, path: str) -> bool:
-        """Tell whether a path is answered in this dialect."""
-        return path.startswith(self.prefix) and path[len(self.prefix) :][:1] in ("", "/")
+    def path_of(self, path: str) -> str | None:
+        """Return the path as the routes have it, or None when it is not answered in this dialect."""
+        if path.startswith(self.prefix) and path[len(self.prefix) :][:1] in ("", "/"):
+            return path
+        return self.prefix + path if path[1:].partition("/")[0] in self.heads else None
 
 
 class Edge:
     """The ASGI application: request id, limits, authentication, errors and metrics for every route."""
 
     def __init__(self, routes: Routes, open_services: Callable[[], Services], dialects: Sequence[Dialect] = ()) -> None:
-        self._native = Dialect("", routes, problem_response, _failure, _no_headers)
+        self._native = Dialect("", frozenset(), routes, problem_response, _failure, _no_headers)
         self._dialects = tuple(dialects)
         self._open_services = open_services
         self.services: Services
@@ -85,8 +89,10 @@ class Edge:
         `caller` is who asks when this process itself vouches for them; without one the request needs a key.
         """
         began = time.perf_counter()
-        dialect = self._dialect_of(scope["path"])
-        route, parameters, refusal = dialect.routes.find(scope["method"], scope["path"])
+        dialect, path = self._dialect_of(scope["path"])
+        if path != scope["path"]:
+            scope = {**scope, "path": path}
+        route, parameters, refusal = dialect.routes.find(scope["method"], path)
         try:
             if refusal is not None:
                 response = refusal(request_id)
@@ -106,11 +112,12 @@ class Edge:
         )
         return response
 
-    def _dialect_of(self, path: str) -> Dialect:
+    def _dialect_of(self, path: str) -> tuple[Dialect, str]:
         for dialect in self._dialects:
-            if dialect.owns(path):
-                return dialect
-        return self._native
+            own = dialect.path_of(path)
+            if own is not None:
+                return dialect, own
+        return self._native, path
 
     async def _serve(self, route: Route, request: Request, receive: Receive, caller: Caller | None) -> Response:
         # Who is asking comes first: nobody without a key makes the server read a large body.

@@ -37,7 +37,7 @@ from heliograph.eventlog.model import LEAST_CRITICALITY
 from heliograph.eventlog.submission import EntityType
 from heliograph.ids import as_hex
 from heliograph.strict_json import END_OF_TEXT
-from heliograph.times import print_optional, print_time
+from heliograph.times import print_optional_time, print_time
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ class NewEndpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """
 
     url: str
-    event_types: EventTypes = ["*"]
+    event_types: EventTypes = msgspec.field(default_factory=lambda: ["*"])
     criticalities: Criticalities = []
     target_entity_types: TargetTypes = []
     event_codes: Codes = []
@@ -120,7 +120,10 @@ class EndpointChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class KeyItem(msgspec.Struct, frozen=True, rename="camel"):
-    """A key that signs: until `expiresAt` when it was replaced. `publicKey` verifies the signatures of an Ed25519 key."""
+    """A key that signs, until `expiresAt` when it was replaced.
+
+    `publicKey` is there for an Ed25519 key, and verifies what it signed.
+    """
 
     kind: Kind
     created_at: str
@@ -191,7 +194,7 @@ def body_of(endpoint: Endpoint, secrets: EndpointSecrets) -> EndpointBody:
             KeyItem(
                 kind=key.kind,
                 created_at=print_time(key.created_at),
-                expires_at=print_optional(key.expires_at),
+                expires_at=print_optional_time(key.expires_at),
                 public_key=public_key(key) if key.kind == "ed25519" else None,
             )
             for key in secrets.keys

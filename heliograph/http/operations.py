@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from heliograph.access_codes import completing
+from heliograph.access_codes import completing, requests
 from heliograph.access_codes.changes import OperationKind, needs_pin, read_request
 from heliograph.access_codes.model import CodeType
 from heliograph.access_codes.pins import Pins
@@ -36,13 +36,14 @@ from heliograph.operations.model import (
     State,
     Wanted,
 )
+from heliograph.strict_json import END_OF_TEXT
 from heliograph.tenancy.model import Scope
 from heliograph.times import parse_time, print_optional_time, print_time
 
 TAKE = "report access_code.tenant"
 READ = "read access_code.tenant"
 
-_PRINTABLE = "^[^\\x00-\\x1f\\x7f-\\x9f]+$"
+_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*" + END_OF_TEXT
 ConditionCode = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_CODE, pattern=_PRINTABLE)]
 ExternalId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_EXTERNAL_ID, pattern=_PRINTABLE)]
 Message = Annotated[str, msgspec.Meta(max_length=LONGEST_MESSAGE)]
@@ -218,6 +219,7 @@ async def _taken(
         actions.take, scope=scope, wanted=wanted, holder=request.caller.credential, lease=lease, limit=given.limit
     )  # fmt: skip
     while not gone.done():
+        signal = services.operations.signal(scope.tenant_id)
         # Looking costs no commit, and a connector looks often.
         if await services.read(partial(actions.are_offered, scope=scope, wanted=wanted)):
             taken = await services.write(take, [scope.tenant_id])
@@ -226,7 +228,7 @@ async def _taken(
         left = end - time.monotonic()
         if left <= 0 or services.operations.closing:
             break
-        await services.operations.wait(scope.tenant_id, left, gone)
+        await services.operations.wait(signal, left, gone)
     return []
 
 
@@ -255,7 +257,7 @@ async def list_code_operations(request: Request) -> Response:
     scope = await services.scope(request.known, READ, given.tenant_uid)
     uid = parse_uid(request.parameters["id"], "path/id")
     before = resume_after_uid(request, given)
-    step = partial(actions.list_about, scope=scope, subject_uid=uid, before=before, limit=given.limit)
+    step = partial(requests.list_operations, scope=scope, uid=uid, before=before, limit=given.limit)
     return uid_list_response(request, given, await services.read(step), body_of)
 
 

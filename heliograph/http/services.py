@@ -196,7 +196,8 @@ async def change(
     """Carry out a creation once, however often it is sent with the same `Idempotency-Key`.
 
     `act` returns the body to answer and the body to keep for repeats, which must hold no secret. `others` are the
-    tenants beside the scope's whose logs it writes to, or must lock. `status` is that of the first answer; a repeat has 200.
+    tenants beside the scope's whose logs it writes to, or must lock. `status` is that of the first answer; a
+    repeat has 200.
 
     Raises:
         Conflict: when the key came before with another request.

@@ -29,9 +29,12 @@ class Waiters:
         for tenant_id in list(self._signals):
             self.notice(tenant_id)
 
-    async def wait(self, tenant_id: int, seconds: float, gone: asyncio.Task[None]) -> None:
+    def signal(self, tenant_id: int) -> asyncio.Event:
+        """Return what is set at the next notice; to be asked for before looking, lest a notice between be missed."""
+        return self._signals.setdefault(tenant_id, asyncio.Event())
+
+    async def wait(self, signal: asyncio.Event, seconds: float, gone: asyncio.Task[None]) -> None:
         """Return when something may have happened, `seconds` are over, or the client is gone."""
-        signal = self._signals.setdefault(tenant_id, asyncio.Event())
         woken = asyncio.ensure_future(signal.wait())
         try:
             await asyncio.wait((woken, gone), timeout=min(seconds, LOOK_AGAIN), return_when=asyncio.FIRST_COMPLETED)

@@ -33,8 +33,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """A piece of work for a connector. Times in microseconds UTC.
 
     `request` says what is to be done, as JSON; its meaning is that of the `kind`. `holder` is the credential that
-    took it last; until `leased_until` nobody else is offered it. `completion` is the digest of what was said when it
-    was completed.
+    took it last; until `leased_until` nobody else is offered it. `completion` is the mark of what was said when it was
+    completed.
     """
 
     uid: bytes
@@ -57,10 +57,16 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Said(msgspec.Struct, frozen=True):
-    """An error or warning in a connector's words; `message` None when it gave the code alone."""
+    """An error or warning in a connector's words; `message` None when it gave the code alone.
+
+    It does not show itself, for the words may hold a PIN.
+    """
 
     code: str
     message: str | None = None
+
+    def __repr__(self) -> str:
+        return "Said(...)"
 
 
 class Completion(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,8 +93,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     account_uids: tuple[bytes, ...] = ()
 
 
-def is_repeat(operation: Operation, holder: bytes, completion: Completion) -> bool:
-    """Tell whether a completion was made before; False when the operation waits for this very one.
+def is_repeat(operation: Operation, holder: bytes, completion: bytes) -> bool:
+    """Tell whether a completion with this mark was made before; False when the operation waits for this very one.
 
     Raises:
         Conflict: when somebody else took the operation, or it ended in another way.
@@ -101,6 +107,6 @@ def is_repeat(operation: Operation, holder: bytes, completion: Completion) -> bo
         return False
     if operation.completion is None:
         raise Conflict("The operation was not completed in time and counts as failed.")
-    if operation.completion != completion.digest():
+    if operation.completion != completion:
         raise Conflict("The operation was completed before, with another outcome.")
     return True

@@ -230,6 +230,11 @@ def existing(tx: Transaction, scope: Scope, kind: Kind, uids: Collection[bytes])
     return store.existing(tx, scope, kind, uids)
 
 
+def names_of(tx: Transaction, scope: Scope, kind: Kind, uids: Collection[bytes]) -> dict[bytes, str]:
+    """Return the names of those of the uids that the organization has."""
+    return store.names_of(tx, scope, kind, uids)
+
+
 def by_name(tx: Transaction, scope: Scope, kind: Kind, names: Collection[str]) -> dict[str, list[bytes]]:
     """Return for each name, folded, the uids of all that have it, in their order; empty when none has."""
     found: dict[str, list[bytes]] = {fold(name): [] for name in names}

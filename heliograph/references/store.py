@@ -80,6 +80,11 @@ def existing(tx: Transaction, scope: Scope, kind: Kind, uids: Collection[bytes])
     return {row[0] for row in _rows_with(tx, scope, f"select uid from {kind}", "uid", uids)}
 
 
+def names_of(tx: Transaction, scope: Scope, kind: Kind, uids: Collection[bytes]) -> dict[bytes, str]:
+    """Return the names of those of the uids that exist."""
+    return {row[0]: row[1] for row in _rows_with(tx, scope, f"select uid, name from {kind}", "uid", uids)}
+
+
 def by_name(tx: Transaction, scope: Scope, kind: Kind, names: Collection[str]) -> list[tuple[str, bytes]]:
     """Return folded name and uid of all that have one of the folded names, in the order of uids for each name."""
     return sorted(

@@ -190,6 +190,51 @@ def test_only_the_id_is_believed_while_an_operation_is_under_way(status: Status)
     assert diff([ours], report(reported("1", "1234", name="before"))) == Diff(unchanged=(ours,))
 
 
+@pytest.mark.parametrize("status", ["unset", "unknown"])
+def test_managed_code_that_was_missed_is_found_again_by_its_id_or_its_digits(status: Status) -> None:
+    for ours, said in (
+        (known("1", "1234", managed=True, status=status), reported("1")),
+        (known(None, "1234", managed=True, status=status), reported(None, "1234")),
+    ):
+        assert diff([ours], report(said)) == Diff(unchanged=(ours,))
+        assert ours.is_missed
+    ours = known("1", "1234", managed=True, status=status)
+    (change,) = diff([ours], report(reported("1", "5678"))).changed
+    assert change.properties == ("code",)
+
+
+def test_code_of_which_nobody_knew_vanishes_and_one_that_is_unset_does_not() -> None:
+    ours = known("1", managed=True, status="unknown")
+    assert diff([ours], report()) == Diff(vanished=(ours,))
+    assert diff([known("1", managed=True, status="unset")], report()) == Diff()
+
+
+@pytest.mark.parametrize("managed", [False, True])
+def test_report_from_before_an_operation_settled_a_code_says_nothing_of_it(managed: bool) -> None:
+    code = known("1", "1234", name="Guest", managed=managed)
+    settled = msgspec.structs.replace(code, settled_at=NOON + 1)
+    said = reported("1", "5678", name="Old", type="time_bound", frame=NEXT_HOUR, cannot_delete=True)
+    assert diff([settled], report(said)) == Diff(unchanged=(settled,))
+    assert diff([settled], report()) == Diff()
+    for at in (NOON, NOON - 1, None):
+        believed = msgspec.structs.replace(code, settled_at=at)
+        assert len(diff([believed], report(said)).changed) == 1
+        assert diff([believed], report()).vanished == (believed,)
+
+
+def test_report_without_a_time_precedes_nothing() -> None:
+    code = known("1", name="Guest")
+    settled = msgspec.structs.replace(code, settled_at=NOON + HOUR)
+    untimed = msgspec.structs.replace(report(), reported_at=None)
+    assert diff([settled], untimed).vanished == (settled,)
+
+
+def test_id_is_believed_even_of_an_older_report() -> None:
+    settled = msgspec.structs.replace(known(None, "1234", name="Guest", managed=True), settled_at=NOON + 1)
+    (change,) = diff([settled], report(reported("1", "1234", name="Old"))).changed
+    assert change.properties == ("external_id",)
+
+
 def test_all_that_changes_is_sorted_whatever_the_order_of_the_report() -> None:
     codes = [known(str(n), number=n) for n in range(1, 7)]
     same = [reported("1"), reported("2")]

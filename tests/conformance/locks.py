@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from heliograph.access_codes import actions, store
+from heliograph.access_codes import actions, completing, requests, store
 from heliograph.access_codes.actions import Plan, Postponed
 from heliograph.access_codes.applying import Counts
+from heliograph.access_codes.changes import CodePatch, CodeWish
 from heliograph.access_codes.forgetting import FORGETTING
 from heliograph.access_codes.model import AccessCode, CodeFilter, CodeReport, GivenCode, read_report
 from heliograph.access_codes.pins import Pins
@@ -18,14 +19,16 @@ from heliograph.catalog.system import SYSTEM as CATALOG
 from heliograph.connected_accounts import actions as accounts
 from heliograph.devices import actions as devices
 from heliograph.devices.model import Device, Settings
-from heliograph.ids import as_uuid, new_uid
+from heliograph.ids import Secret, as_uuid, new_uid
 from heliograph.jobs import actions as jobs
 from heliograph.jobs.model import Job
 from heliograph.jobs.runner import Runner
+from heliograph.operations import actions as operations
+from heliograph.operations.model import Completion, Operation, Said, Wanted
 from heliograph.provisioning.releasing import DETACHING
 from heliograph.tenancy.actions import add_account
 from heliograph.times import print_milliseconds
-from tests.conformance.provisioned import SEALER, Fleet, somebody
+from tests.conformance.provisioned import SEALER, Fleet, of_system, somebody
 from tests.conformance.stores import whole_log
 
 if TYPE_CHECKING:
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
     from tests.conformance.stores import HandClock
 
 SECOND = 1_000_000
+LEASE = 60 * SECOND
+PATIENCE = 600 * SECOND
+CONNECTOR = b"a connector's key".ljust(32, b"\0")
 PREFIX = "access_code."
 
 
@@ -112,6 +118,99 @@ class Locksmith:
     def job(self, job: Job) -> Job:
         found: Job = self.fleet.read(jobs.get, self.here, job.uid)
         return found
+
+    # -- operations -------------------------------------------------------------------------------------------------
+
+    def a_code(self, lock: Device, **fields: Any) -> AccessCode:
+        """Let a lock show one code more, in a partial report."""
+        before = {code.uid for code in self.codes(lock)}
+        self.report(lock, {"externalId": "17", "code": "4711", "name": "Cleaning"} | fields, complete=False)
+        (found,) = [code for code in self.codes(lock) if code.uid not in before]
+        return found
+
+    def code(self, uid: bytes) -> AccessCode:
+        """Return a code as it is now."""
+        found: AccessCode = self.fleet.read(actions.get, self.here, uid)
+        return found
+
+    def convert(self, code: AccessCode, *, force: bool = False, allowed: bool = False) -> Operation:
+        self.time.wall += SECOND
+        asked: Operation = self.fleet.write(
+            requests.convert, self.here, code.uid, force=force, external_modification_allowed=allowed,
+            patience=PATIENCE,
+        )  # fmt: skip
+        return asked
+
+    def create(self, lock: Device, pin: str | None = "4711", **wish: Any) -> tuple[AccessCode, Operation]:
+        self.time.wall += SECOND
+        wished = CodeWish(pin=None if pin is None else Secret(pin), **wish)
+        made: tuple[AccessCode, Operation] = self.fleet.write(
+            requests.create, self.here, lock.uid, wished, self.pins, PATIENCE
+        )
+        return made
+
+    def update(
+        self, code: AccessCode, version: int | None = None, pin: str | None = None, **patch: Any
+    ) -> tuple[AccessCode, Operation | None]:
+        self.time.wall += SECOND
+        wanted = CodePatch(**patch) if pin is None else CodePatch(pin=Secret(pin), **patch)
+        changed: tuple[AccessCode, Operation | None] = self.fleet.write(
+            requests.update, self.here, code.uid, version, wanted, self.pins, PATIENCE
+        )
+        return changed
+
+    def remove(self, code: AccessCode, version: int | None = None) -> Operation | None:
+        self.time.wall += SECOND
+        removed: Operation | None = self.fleet.write(requests.remove, self.here, code.uid, version, PATIENCE)
+        return removed
+
+    def take(self, holder: bytes = CONNECTOR, limit: int = 100, **wanted: Any) -> list[Operation]:
+        taken: list[Operation] = self.fleet.write(
+            operations.take, self.here, Wanted(**wanted), holder=holder, lease=LEASE, limit=limit
+        )
+        return taken
+
+    def complete(self, operation: Operation | None, holder: bytes = CONNECTOR, **said: Any) -> Operation:
+        """Complete an operation, by default with success; `errors` and `warnings` are pairs, or codes alone."""
+        assert operation is not None
+        self.time.wall += SECOND
+        for name in ("errors", "warnings"):
+            given = [(one,) if isinstance(one, str) else one for one in said.get(name, ())]
+            said[name] = tuple(Said(*one) for one in given)
+        completion = Completion(outcome=said.pop("outcome", "failed" if said["errors"] else "succeeded"), **said)
+        ended: Operation = self.fleet.write(
+            completing.complete, self.here, operation.uid, holder, completion, self.pins
+        )
+        return ended
+
+    def done(self, operation: Operation | None, **said: Any) -> Operation:
+        """Take everything there is to do, and complete this."""
+        self.take()
+        return self.complete(operation, **said)
+
+    def expire(self) -> int:
+        """Let operations run out of time, as the platform's chore does; return in how many turns."""
+        turns = 0
+        while self.here.tenant_id in self.fleet.read(operations.overdue_tenants):
+            self.fleet.write(completing.expire, of_system(self.here))
+            turns += 1
+        return turns
+
+    def silent(self, operation: Operation) -> Operation:
+        """Let an operation run out of its time."""
+        self.time.wall = operation.deadline
+        self.expire()
+        return self.operation(operation.uid)
+
+    def operation(self, uid: bytes) -> Operation:
+        found: Operation = self.fleet.read(operations.get, self.here, uid)
+        return found
+
+    def managed_code(self, lock: Device, **wish: Any) -> AccessCode:
+        """Create a code that the lock then holds."""
+        code, operation = self.create(lock, **wish)
+        self.done(operation)
+        return self.code(code.uid)
 
     # -- what is known ----------------------------------------------------------------------------------------------
 

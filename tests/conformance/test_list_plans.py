@@ -17,6 +17,8 @@ from heliograph.devices import actions as devices
 from heliograph.devices import store as devices_store
 from heliograph.devices.model import Device, DeviceFilter, Identity, Settings
 from heliograph.ids import new_uid
+from heliograph.operations import store as operations_store
+from heliograph.operations.model import Operation, Wanted
 from heliograph.presence import store as presence_store
 from heliograph.presence.model import Standing
 from heliograph.provisioning import actions as provisioning
@@ -41,10 +43,13 @@ if TYPE_CHECKING:
 ROWS = 2_000
 TABLES = (
     "recipe", "recipe_tag", "device", "device_tag", "device_presence", "tag", "location", "policy", "access_code",
-    "connected_account",
+    "connected_account", "device_operation",
 )  # fmt: skip
 TAG = bytes(15) + b"\x07"
 LOCK = bytes(15) + b"\x08"
+KNOWN = bytes(15) + b"\x09"
+SUBJECT = bytes(15) + b"\x0b"
+PIN = bytes(15) + b"\x0a"
 DIGEST = bytes(31) + b"\x07"
 
 
@@ -76,7 +81,7 @@ def _fill(tx: Transaction, scope: Scope, number: int) -> None:
     tag = TAG if number % 1000 == 0 else bytes(15) + bytes([100 + number % 50])
     settings = Settings(name=f"Lobby {number:06}", tag_uids=(tag,))
     times: dict[str, Any] = {"created_at": number, "updated_at": number}
-    device = Device(uid=new_uid(), state="enrolled", identity=identity, settings=settings, **times)
+    device = Device(uid=_uid(number), state="enrolled", identity=identity, settings=settings, **times)
     devices_store.insert_device(tx, scope, device)
     presence_store.put_standing(tx, scope, device.uid, Standing(last_seen_at=number, reported_at=number))
     digest = DIGEST if number == 1234 else None
@@ -92,17 +97,58 @@ def _fill(tx: Transaction, scope: Scope, number: int) -> None:
 def _fill_codes(tx: Transaction, scope: Scope, number: int) -> None:
     times: dict[str, Any] = {"created_at": number, "updated_at": number}
     state: State = "disconnected" if number % 1000 == 0 else "connected"
-    account = ConnectedAccount(uid=new_uid(), name=f"Lobby {number:06}", provider="acme", state=state, **times)
+    account = ConnectedAccount(uid=_uid(number), name=f"Lobby {number:06}", provider="acme", state=state, **times)
     accounts_store.insert(tx, scope, account)
     lock = LOCK if number % 1000 == 0 else bytes(15) + bytes([100 + number % 50])
     code = AccessCode(
-        uid=new_uid(), device_uid=lock, managed=False, status="set", type="ongoing", name=account.name, **times
-    )
+        uid=_uid(number), device_uid=lock, managed=False, status="set", type="ongoing", name=account.name,
+        pin_index=PIN if number % 1000 == 0 else number.to_bytes(16, "big"), external_id=f"id-{number}", **times,
+    )  # fmt: skip
     access_codes_store.insert_codes(tx, scope, [code])
+    rare = number % 1000 == 0
+    operation = Operation(
+        uid=new_uid(), kind="convert_access_code", state="pending" if rare else "succeeded", device_uid=lock,
+        account_uid=account.uid, subject_uid=SUBJECT if rare else code.uid, request={}, created_at=number,
+        deadline=number + 1,
+    )  # fmt: skip
+    operations_store.insert(tx, scope, operation)
+
+
+def _uid(number: int) -> bytes:
+    return KNOWN if number == 1234 else new_uid()
+
+
+def _codes_with_pin(tx: Transaction, scope: Scope) -> tuple[list[AccessCode], None]:
+    return [access_codes.find_by_pin(tx, scope, LOCK, PIN, managed=False)], None
 
 
 def _codes_to_remove(tx: Transaction, scope: Scope) -> tuple[list[AccessCode], None]:
     return access_codes_store.some_codes_on(tx, scope, LOCK, 50), None
+
+
+def _offered(tx: Transaction, scope: Scope, wanted: Wanted) -> tuple[list[Operation], None]:
+    return operations_store.offered(tx, scope, wanted, 0, 50), None
+
+
+def _overdue(tx: Transaction, scope: Scope) -> tuple[list[Operation], None]:
+    return operations_store.overdue(tx, scope, START_OF_TIME, 50), None
+
+
+def _pending_about(tx: Transaction, scope: Scope) -> tuple[list[Operation], None]:
+    return operations_store.pending_about(tx, scope, [SUBJECT, new_uid()]), None
+
+
+def _operations_about(tx: Transaction, scope: Scope, before: bytes | None) -> tuple[list[Operation], None]:
+    return operations_store.list_about(tx, scope, SUBJECT, before, 50), None
+
+
+def _codes_of_digits(tx: Transaction, scope: Scope) -> tuple[list[AccessCode], None]:
+    pin = (1234).to_bytes(16, "big")
+    return access_codes_store.codes_with_pin(tx, scope, bytes(15) + bytes([100 + 1234 % 50]), pin), None
+
+
+def _codes_with_id(tx: Transaction, scope: Scope) -> tuple[list[AccessCode], None]:
+    return access_codes_store.codes_with_id(tx, scope, bytes(15) + bytes([100 + 1234 % 50]), "id-1234"), None
 
 
 CODE_FILTERS: list[tuple[str, dict[str, Any]]] = [
@@ -111,6 +157,8 @@ CODE_FILTERS: list[tuple[str, dict[str, Any]]] = [
     ("access_code_by", {"device_uids": (LOCK, new_uid())}),
     ("access_code_by", {"device_uids": (LOCK, new_uid()), "managed": False, "statuses": ("set", "unset")}),
     ("access_code_by_name", {"name_prefix": "lobby 001234"}),
+    # All codes of a lock are read page after page, each by the index that has them in their order.
+    ("access_code_by_device", {"device_uids": (LOCK,), "managed": False, "search": "lobby"}),
 ]
 ACCOUNT_FILTERS: list[tuple[str, dict[str, Any]]] = [
     ("connected_account_by_state", {"states": ("disconnected",)}),
@@ -128,6 +176,7 @@ DEVICE_FILTERS: dict[str, dict[str, Any]] = {
     "device_by_name": {"name_prefix": "lobby 001234"},
     "device_tag_by_tag": {"tag_uids": (TAG, new_uid())},
 }
+BY_UIDS = (KNOWN, new_uid(), new_uid())
 
 
 def _made_of_rows(tx: Transaction, scope: Scope) -> tuple[list[Recipe], None]:
@@ -190,6 +239,16 @@ CASES: list[tuple[str, Listing]] = [
         for index, wanted in ACCOUNT_FILTERS
     ),
     ("access_code_by_device", _codes_to_remove),
+    ("device_by_name", partial(devices.list_devices, wanted=DeviceFilter(names=("Lobby 001234",)), after=b"", limit=9)),
+    ("access_code_by", _codes_with_pin),
+    ("access_code_by_pin", _codes_of_digits),
+    ("access_code_by_external_id", _codes_with_id),
+    ("device_operation_by_state", partial(_offered, wanted=Wanted())),
+    ("device_operation_by_state", partial(_offered, wanted=Wanted(device_uids=(LOCK, new_uid())))),
+    ("device_operation_by_deadline", _overdue),
+    ("device_operation_by_subject", partial(_operations_about, before=None)),
+    ("device_operation_by_subject", partial(_operations_about, before=b"\xff" * 16)),
+    ("device_operation_by_subject", _pending_about),
 ]
 
 
@@ -199,4 +258,17 @@ def test_selective_filter_uses_its_index(
 ) -> None:
     plan = _plan(large, listing, monkeypatch)
     assert any(f" {index}" in line for line in plan), plan
+    assert not _goes_through_the_tenant(plan), plan
+
+
+UID_LISTINGS: dict[str, Listing] = {
+    "codes": partial(access_codes.list_codes, wanted=CodeFilter(uids=BY_UIDS), after=bytes(15), limit=50),
+    "accounts": partial(accounts.list_accounts, wanted=AccountFilter(uids=BY_UIDS), after=bytes(15), limit=50),
+    "devices": partial(devices.list_devices, wanted=DeviceFilter(uids=BY_UIDS), after=bytes(15), limit=50),
+}
+
+
+@pytest.mark.parametrize("listed", UID_LISTINGS)
+def test_a_few_are_found_by_their_uids(large: Large, listed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = _plan(large, UID_LISTINGS[listed], monkeypatch)
     assert not _goes_through_the_tenant(plan), plan

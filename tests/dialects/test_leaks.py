@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from heliograph.dialects.seam.app import ROUTES, SEAM
-from tests.dialects.house import SINCE, House, seam
+from tests.dialects.house import SINCE, House, hyphenated, seam
 from tests.http.inprocess import Api
 
 if TYPE_CHECKING:
@@ -24,27 +24,42 @@ NOBODY = "00000000-0000-0000-0000-000000000000"
 CANARY = "73915"
 """A PIN that nothing else contains."""
 
+MANAGED = "58206"
+
 
 @pytest.fixture(scope="module")
 def victim(api: Api) -> House:
     """Whose things are tried; one lock and one code have names that are looked for in every answer."""
     house = House.build(api)
     house.report(house.locks[0], CANARY, "4711")
-    return house
+    return with_managed_code(house)
 
 
 @pytest.fixture(scope="module")
 def attacker(api: Api) -> House:
     """Another organization of the same company, with things of its own."""
-    return House.build(api)
+    return with_managed_code(House.build(api))
 
 
-def given_by(house: House) -> dict[str, Any]:
+def with_managed_code(house: House) -> House:
+    """Add a code that the house manages."""
+    answer = house.api.post("/v1/access-codes", house.key, {"deviceUid": house.locks[0], "code": MANAGED})
+    assert answer.status == 202, answer
+    house.codes[MANAGED] = hyphenated(answer.json()["accessCode"]["uid"])
+    return house
+
+
+def given_by(house: House, route: Route) -> dict[str, Any]:
     """Return a value for each parameter of the dialect, naming what is in the house where it names anything."""
     code, lock = house.codes.get(CANARY, house.codes["4711"]), house.locks[0]
+    if route.path.startswith(f"{SEAM.prefix}/access_codes/") and "/unmanaged/" not in route.path:
+        code = house.codes[MANAGED]
     return {
         "access_code_id": code, "access_code_ids": [code], "allow_external_modification": True,
-        "between": [SINCE, "2200-01-01T00:00:00Z"], "code": CANARY, "connected_account_id": house.account,
+        "attempt_for_offline_device": True, "created_before": "2200-01-01T00:00:00Z", "is_offline_access_code": False,
+        "is_one_time_use": False, "prefer_native_scheduling": True, "use_backup_access_code_pool": False,
+        "use_offline_access_code": False, "between": [SINCE, "2200-01-01T00:00:00Z"], "code": CANARY,
+        "connected_account_id": house.account,
         "connected_account_ids": [house.account], "custom_metadata_has": {}, "device_id": lock, "device_ids": [lock],
         "device_type": "unknown", "device_types": [], "ends_at": "2200-01-01T00:00:00Z", "email": "a@example.com",
         "event_id": house.log()[-1]["id"], "event_ids": [record["id"] for record in house.log()],
@@ -90,12 +105,12 @@ ROUTE = pytest.mark.parametrize("route", ROUTES.all, ids=lambda route: f"{route.
 
 @ROUTE
 def test_every_parameter_of_every_route_has_something_to_try(victim: House, route: Route) -> None:
-    assert set(parameters_of(route)[0]) <= given_by(victim).keys()
+    assert set(parameters_of(route)[0]) <= given_by(victim, route).keys()
 
 
 @ROUTE
 def test_nothing_of_another_workspace_is_shown_or_changed(victim: House, attacker: House, route: Route) -> None:
-    secrets, values = secrets_of(victim), given_by(victim)
+    secrets, values = secrets_of(victim), given_by(victim, route)
     head, log = victim.api.head(victim.tenant), victim.log()
     path = route.path.removeprefix(SEAM.prefix)
     for parameters in attempts(route, values):
@@ -107,7 +122,7 @@ def test_nothing_of_another_workspace_is_shown_or_changed(victim: House, attacke
 
 @ROUTE
 def test_things_of_others_look_like_things_that_do_not_exist(victim: House, attacker: House, route: Route) -> None:
-    theirs = given_by(victim)
+    theirs = given_by(victim, route)
     unknown = {name: _nobody(value) if name.endswith(("_id", "_ids")) else value for name, value in theirs.items()}
     path = route.path.removeprefix(SEAM.prefix)
     for tried, untrue in zip(attempts(route, theirs), attempts(route, unknown), strict=True):
@@ -132,6 +147,6 @@ def _without_request(answer: Answer) -> tuple[int, str]:
 def test_owner_finds_with_the_same_parameters_what_others_do_not(attacker: House, route: Route) -> None:
     """Else the tests above could pass because nobody finds anything."""
     path = route.path.removeprefix(SEAM.prefix)
-    values, secrets = given_by(attacker), secrets_of(attacker)
+    values, secrets = given_by(attacker, route), secrets_of(attacker)
     answers = [seam(attacker.api, "GET", path, attacker.key, given) for given in attempts(route, values)]
     assert any(secret in shown(answer) for answer in answers if answer.status == 200 for secret in secrets)

@@ -63,7 +63,11 @@ def test_every_route_needs_a_key_that_works_and_may(api: Api, tenant: str, route
     assert f"'{route.permission}'" in denied.json()["error"]["message"]
 
 
-@pytest.mark.parametrize("route", ROUTES.all, ids=lambda route: f"{route.method} {route.path}")
+@pytest.mark.parametrize(
+    "route",
+    [route for route in ROUTES.all if route.query is not None and route.query.__struct_fields__],
+    ids=lambda route: f"{route.method} {route.path}",
+)
 def test_parameters_of_the_wrong_type_are_refused_on_every_route(api: Api, owner: str, route: Any) -> None:
     junk = {name: {"not": ["so"]} for name in route.query.__struct_fields__}
     answer = api.post(route.path, owner, junk)

@@ -12,6 +12,7 @@ from tests.conftest import StoreUrl
 from tests.docs.pages import ROOT, blocks
 from tests.docs.runner import matches, require, run_blocks
 from tests.postgres import PostgresServer
+from tests.sdk.sdks import NODE, PYTHON
 from tests.server import Server, free_port
 
 # Pages that expect a running server, fresh from its first start, on the data folder `data`.
@@ -25,19 +26,28 @@ ON_A_SERVER = [
     "docs/how-to/provision-a-fleet.md",
     "docs/how-to/report-from-devices.md",
     "docs/how-to/report-access-codes.md",
+    "docs/how-to/take-over-access-codes.md",
+    "docs/how-to/write-a-connector.md",
     "docs/how-to/longer-work.md",
+    "docs/how-to/simulate.md",
 ]
 
 
 @pytest.mark.parametrize("name", ON_A_SERVER)
 def test_examples_do_what_the_page_says_on_a_fresh_server(name: str, tmp_path: Path) -> None:
-    require("curl", "bash")
-    server = Server.start(StoreUrl(None, tmp_path / "data"))
-    try:
-        exchanges = {"127.0.0.1:8080": f"127.0.0.1:{server.port}", "hg_...": server.key}
-        check(name, tmp_path, exchanges)
-    finally:
-        server.stop()
+    check_on_a_server(name, tmp_path)
+
+
+@pytest.mark.node
+@pytest.mark.parametrize(("python", "node"), [("python-2", "node-1"), ("python-3", "node-2")])
+def test_examples_of_seams_sdk_run_with_both_of_its_majors(python: str, node: str, tmp_path: Path) -> None:
+    for installed in (PYTHON[python].installed, NODE[node].installed):
+        assert installed.exists(), f"{installed} is missing; `make setup` installs it."
+    (tmp_path / "sdk").symlink_to(PYTHON[python].installed.parent)
+    packages = tmp_path / "node_modules" / "@seamapi"
+    packages.mkdir(parents=True)
+    (packages / "http").symlink_to(NODE[node].installed)
+    check_on_a_server("docs/how-to/use-seams-sdk.md", tmp_path)
 
 
 def test_examples_of_operation_start_servers_of_their_own(tmp_path: Path) -> None:
@@ -66,6 +76,21 @@ def test_examples_of_postgresql_make_and_restore_a_database(tmp_path: Path, post
         finally:
             administrator.execute("drop database heliograph with (force)")
             administrator.execute("drop role heliograph")
+
+
+def check_on_a_server(name: str, folder: Path) -> None:
+    """Run the examples of a page with a running server, fresh from its first start."""
+    require("curl", "bash")
+    server = Server.start(StoreUrl(None, folder / "data"))
+    try:
+        exchanges = {
+            "127.0.0.1:8080": f"127.0.0.1:{server.port}",
+            "hg_...": server.key,
+            "docs/examples/": f"{ROOT}/docs/examples/",
+        }
+        check(name, folder, exchanges)
+    finally:
+        server.stop()
 
 
 def check(

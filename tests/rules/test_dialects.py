@@ -15,7 +15,7 @@ DIALECTS = [module for module in MODULES if module.name.startswith("dialects/")]
 
 ALLOWED = re.compile(
     r"heliograph\.(?:dialects|http|errors|ids|times|strict_json|catalog\.system|eventlog\.(?:cursors|filters|paging)"
-    r"|\w+\.(?:actions|conditions|model|pins|requests))\b.*"
+    r"|\w+\.(?:actions|changes|conditions|kinds|model|pins|surroundings))\b.*"
 )
 """What may be asked, and in which words."""
 

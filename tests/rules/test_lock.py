@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 FOLDER = ROOT / "requirements"
 LOCKS = sorted(FOLDER.glob("*.txt"))
+NODE = ROOT / "tests" / "sdk" / "node"
 
 
 def named(requirement: str) -> str:
@@ -62,9 +64,19 @@ def test_package_asks_for_exactly_what_the_runtime_lock_is_made_from() -> None:
     assert {named(requirement) for requirement in project["dependencies"]} == asked_for(FOLDER / "runtime.in")
 
 
-def test_all_locks_agree_on_every_version() -> None:
+def test_all_locks_agree_on_every_version_but_that_of_the_tested_sdk() -> None:
     versions: dict[str, set[str]] = {}
     for lock in LOCKS:
         for name, version in pins(lock).items():
             versions.setdefault(name, set()).add(version)
+    assert len(versions.pop("seam")) == 2
     assert {name: found for name, found in versions.items() if len(found) > 1} == {}
+
+
+def test_every_npm_package_is_hashed_from_no_named_registry() -> None:
+    packages = json.loads((NODE / "package-lock.json").read_text())["packages"]
+    asked_for = json.loads((NODE / "package.json").read_text())["dependencies"]
+    assert packages.pop("")["dependencies"] == asked_for
+    assert [name for name, package in packages.items() if not package["integrity"].startswith("sha512-")] == []
+    assert [name for name, package in packages.items() if "resolved" in package] == []
+    assert [wish for wish in asked_for.values() if not re.fullmatch(r"npm:@?[\w./-]+@[\d.]+", wish)] == []

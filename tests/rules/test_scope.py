@@ -40,6 +40,10 @@ WITHOUT_SCOPE = {
         # Who has enrolled a device, anywhere: how the platform keeps it from belonging to two.
         "holders",
     },
+    "operations/store.py": {
+        # Where operations are out of time; what follows is done with a Scope.
+        "overdue_tenants",
+    },
     "presence/store.py": {
         # Where devices are silent; what follows is done with a Scope.
         "silent_tenants",

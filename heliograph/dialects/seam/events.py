@@ -43,18 +43,18 @@ Ids = Annotated[tuple[Id, ...], msgspec.Meta(max_length=100)]
 class ListEvents(Paged, frozen=True, kw_only=True):
     """Events recorded after `since`, or between two times, both of them excluded. All filters must fit.
 
-    An array that is empty filters nothing, as if it were not given.
+    None passes an array that is empty: whoever found no ids must not be shown everything.
     """
 
     since: Moment | None = None
     between: Annotated[tuple[Moment, ...], msgspec.Meta(min_length=2, max_length=2)] | None = None
-    event_ids: Ids = ()
+    event_ids: Ids | None = None
     event_type: str | None = None
-    event_types: tuple[str, ...] = ()
+    event_types: tuple[str, ...] | None = None
     device_id: Id | None = None
-    device_ids: Ids = ()
+    device_ids: Ids | None = None
     access_code_id: Id | None = None
-    access_code_ids: Ids = ()
+    access_code_ids: Ids | None = None
     connected_account_id: Id | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_EVENTS)] = 500
     unstable_offset: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_OFFSET)] = 0
@@ -91,9 +91,9 @@ async def get_event(request: Request) -> Response:
     query = EventQuery(
         since=0,
         until=_END_OF_TIME,
-        types=_types(given.event_type, ()),
+        types=_types(given.event_type, None),
         ids=() if given.event_id is None else (as_uuid(given.event_id),),
-        entities=_entities("Device", given.device_id, ()),
+        entities=_entities("Device", given.device_id, None),
     )
     events, _ = await _gather(request, scope, query, 1, None)
     if not events or events[0].payload is None:
@@ -125,16 +125,17 @@ def event_query(given: ListEvents) -> EventQuery:
         Invalid: when there is no time, or more than one, or an interval is reversed.
     """
     since, until = _range(given)
+    nothing = () in (given.event_ids, given.event_types, given.device_ids, given.access_code_ids)
     return EventQuery(
         since=since,
         until=until,
         ascending=True,
-        types=_types(given.event_type, given.event_types),
-        ids=tuple(sorted({as_uuid(uid) for uid in given.event_ids})),
+        types=() if nothing else _types(given.event_type, given.event_types),
+        ids=tuple(sorted({as_uuid(uid) for uid in given.event_ids or ()})),
         entities=(
             *_entities("Device", given.device_id, given.device_ids),
             *_entities("AccessCode", given.access_code_id, given.access_code_ids),
-            *_entities("ConnectedAccount", given.connected_account_id, ()),
+            *_entities("ConnectedAccount", given.connected_account_id, None),
         ),
     )
 
@@ -152,14 +153,14 @@ def _range(given: ListEvents) -> tuple[int, int]:
     return given.since + 1, _END_OF_TIME
 
 
-def _types(one: str | None, several: tuple[str, ...]) -> tuple[str, ...]:
-    wanted = [accepted for accepted in ({one} if one is not None else None, set(several) or None) if accepted]
+def _types(one: str | None, several: tuple[str, ...] | None) -> tuple[str, ...]:
+    wanted = [accepted for accepted in (None if one is None else (one,), several) if accepted is not None]
     return tuple(type for type in FLAT_TYPES if all(type in accepted for accepted in wanted))
 
 
-def _entities(type: str, one: Id | None, several: tuple[Id, ...]) -> tuple[EntityFilter, ...]:
-    groups = [(one,)] if one is not None else []
-    return tuple(EntityFilter(type, tuple(sorted({as_hex(uid) for uid in ids}))) for ids in (*groups, several) if ids)
+def _entities(type: str, one: Id | None, several: tuple[Id, ...] | None) -> tuple[EntityFilter, ...]:
+    groups = [ids for ids in (None if one is None else (one,), several) if ids]
+    return tuple(EntityFilter(type, tuple(sorted({as_hex(uid) for uid in ids}))) for ids in groups)
 
 
 def _refused(pointer: str, words: str) -> Invalid:
