@@ -38,6 +38,7 @@ app = typer.Typer(
     name="heliograph", help=HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
 )
 app.command()(operate.serve)
+app.command()(operate.worker)
 app.command()(operate.init)
 app.command()(operate.migrate)
 for group in (

@@ -19,6 +19,9 @@ EXAMINED = 1000
 Place = tuple[int, int, bytes]
 """(tenant, seq, endpoint): the last delivery that a page looked at."""
 
+COUNTS_KEPT = 2 * 86_400 * MICROSECONDS
+"""How long attempts stay counted: a day is what is asked for."""
+
 _NEWEST = 2**62
 
 
@@ -123,6 +126,7 @@ def forget(tx: Transaction, scope: Scope, *, kept_days: int, limit: int) -> bool
 
     Where the next look goes on is remembered in this process only: whoever begins anew finds what is left.
     """
+    store.forget_counts(tx, scope, tx.now - COUNTS_KEPT)
     name = ("deliveries looked at", scope.tenant_id)
     after = tx.memory.get(name, (-1, b""))
     place = store.forget(tx, scope, tx.now - kept_days * 86_400 * MICROSECONDS, after, limit)

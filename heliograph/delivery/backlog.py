@@ -21,7 +21,7 @@ AT_ONCE = 500
 """Deliveries that one transaction cancels."""
 
 MOST_COUNTED = 10_000
-"""Deliveries or attempts that one figure looks at."""
+"""Deliveries that one figure looks at."""
 
 HOUR, DAY = 3600 * MICROSECONDS, 86_400 * MICROSECONDS
 
@@ -29,7 +29,8 @@ HOUR, DAY = 3600 * MICROSECONDS, 86_400 * MICROSECONDS
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """How much waits for an endpoint, and how the attempts of the last hour and day ended, by their class.
 
-    A count that reached 10,000 stands for that many or more. `oldest_due` in microseconds UTC.
+    A backlog that reached 10,000 stands for that many or more. Attempts are counted by periods of five minutes, of
+    which the first counts whole. `oldest_due` in microseconds UTC.
     """
 
     backlog: int
@@ -43,8 +44,8 @@ def figures(tx: Transaction, scope: Scope, endpoint_uid: bytes) -> Figures:
     return Figures(
         backlog=store.count_pending(tx, scope, endpoint_uid, MOST_COUNTED),
         oldest_due=store.oldest_due(tx, scope, endpoint_uid),
-        last_hour=store.count_attempts(tx, scope, endpoint_uid, tx.now - HOUR, MOST_COUNTED),
-        last_day=store.count_attempts(tx, scope, endpoint_uid, tx.now - DAY, MOST_COUNTED),
+        last_hour=store.count_attempts(tx, scope, endpoint_uid, tx.now - HOUR),
+        last_day=store.count_attempts(tx, scope, endpoint_uid, tx.now - DAY),
     )
 
 

@@ -35,6 +35,15 @@ MAY_NAME_A_TIME = frozenset((429, 503))
 Answer = Literal["success", "gone", "less", "failure"]
 
 
+def parse_schedule(text: str) -> tuple[int, ...]:
+    """Read a schedule such as `0,5,300`.
+
+    Raises:
+        ValueError: when it is none.
+    """
+    return tuple(int(part) for part in text.split(","))
+
+
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """What an attempt came to: the status, None when none came, and whether time ran out. Microseconds UTC."""
 

@@ -92,6 +92,7 @@ def settle(tx: Transaction, scope: Scope, rules: Rules, ended: Sequence[Ended]) 
     settlements = [_settlement(rules, one, tx.now) for one in ended]
     counted = store.settle(tx, scope, settlements)
     store.insert_attempts(tx, scope, [(one.job.channel.endpoint.uid, one.job.seq, _record(one)) for one in ended])
+    store.add_counts(tx, scope, [(one.job.channel.endpoint.uid, one.outcome.outcome) for one in ended])
     final = [
         (one, settlement)
         for one, settlement in zip(ended, settlements, strict=True)

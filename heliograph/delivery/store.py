@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from heliograph.clock import MICROSECONDS
 from heliograph.delivery.model import (
     STATES,
     AttemptDetail,
@@ -35,6 +37,9 @@ _DELIVERIES = Table(
 
 NEVER = 2**62
 """When a tenant is due in which nothing waits, or only for somebody to resume an endpoint."""
+
+PERIOD = 300 * MICROSECONDS
+"""Attempts are counted by periods of this length."""
 
 _encode = msgspec.json.Encoder().encode
 _detail = msgspec.json.Decoder(AttemptDetail).decode
@@ -210,6 +215,29 @@ def hand_on(tx: Transaction, scope: Scope, entities: Sequence[tuple[bytes, int]]
             {"tenant_id": scope.tenant_id, "endpoint_uid": uid, "entity_key": key, "now": tx.now}
             for uid, key in dict.fromkeys(entities)
         ],
+    )  # fmt: skip
+
+
+def add_counts(tx: Transaction, scope: Scope, outcomes: Sequence[tuple[bytes, str]]) -> None:
+    """Count attempts at (endpoint) that ended so (class)."""
+    tx.run_many(
+        "insert into delivery_count (tenant_id, period, endpoint_uid, error_class, attempts)"
+        " values (:tenant_id, :period, :endpoint_uid, :error_class, :attempts)"
+        " on conflict (tenant_id, period, endpoint_uid, error_class)"
+        " do update set attempts = delivery_count.attempts + excluded.attempts",
+        [
+            {"tenant_id": scope.tenant_id, "period": tx.now // PERIOD, "endpoint_uid": uid, "error_class": outcome,
+             "attempts": attempts}
+            for (uid, outcome), attempts in sorted(Counter(outcomes).items())
+        ],
+    )  # fmt: skip
+
+
+def forget_counts(tx: Transaction, scope: Scope, before: int) -> None:
+    """Forget what was counted before that time."""
+    tx.run(
+        "delete from delivery_count where tenant_id = :tenant_id and period < :period",
+        tenant_id=scope.tenant_id, period=before // PERIOD,
     )  # fmt: skip
 
 
@@ -389,11 +417,13 @@ def oldest_due(tx: Transaction, scope: Scope, endpoint_uid: bytes) -> int | None
     return row[0] if row else None
 
 
-def count_attempts(tx: Transaction, scope: Scope, endpoint_uid: bytes, since: int, most: int) -> dict[str, int]:
-    """Return how many attempts at an endpoint of the tenant ended how since that time; it looks at most at `most`."""
+def count_attempts(tx: Transaction, scope: Scope, endpoint_uid: bytes, since: int) -> dict[str, int]:
+    """Return how many attempts at an endpoint of the tenant ended how since the period in which that time lies."""
     rows = tx.all(
-        f"select error_class, count(*) from (select error_class {_OF_ENDPOINT.format(table='delivery_attempt')}"
-        " and started_at >= :since limit :most) as found group by error_class order by error_class",
-        owner_id=scope.tenant_id, endpoint_uid=endpoint_uid, since=since, most=most,
+        "select c.error_class, sum(c.attempts) from endpoint_reach r join delivery_count c"
+        " on c.tenant_id = r.tenant_id and c.endpoint_uid = r.endpoint_uid and c.period >= :period"
+        " where r.owner_id = :owner_id and r.endpoint_uid = :endpoint_uid group by c.error_class"
+        " order by c.error_class",
+        owner_id=scope.tenant_id, endpoint_uid=endpoint_uid, period=since // PERIOD,
     )  # fmt: skip
-    return dict(rows)
+    return {row[0]: int(row[1]) for row in rows}

@@ -20,7 +20,7 @@ from heliograph.tenancy.model import Scope
 LEASE = 30 * MICROSECONDS
 """How long a worker sees to a tenant without a sign of life; then others may."""
 
-MOST_CLAIMS = 500
+MOST_CLAIMS = 1000
 """Deliveries that one turn claims, so that no transaction is long and no tenant keeps the others waiting."""
 
 RECHECK = MICROSECONDS

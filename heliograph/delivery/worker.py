@@ -48,7 +48,7 @@ MUCH = 200
 MOST_TENANTS = 200
 """Tenants that one look finds; the others are found by the next."""
 
-CLAIMED_PER_SLOT = 5
+CLAIMED_PER_SLOT = 10
 """Deliveries that may be claimed by the process for each slot that it has."""
 
 AGAIN = MICROSECONDS
@@ -89,7 +89,8 @@ class Worker:
     """Sees to the deliveries of the tenants that are due, as one of any number of workers on one database."""
 
     def __init__(
-        self, database: Store, sealer: Sealer, sender: Sending, rules: Rules, *, slots: int, origin: str
+        self, database: Store, sealer: Sealer, sender: Sending, rules: Rules, *, slots: int, origin: str,
+        counters: Counters | None = None,
     ) -> None:  # fmt: skip
         self._database = database
         self._sender = sender
@@ -102,7 +103,7 @@ class Worker:
         self._tenants: dict[int, _Tenant] = {}
         self._poll_at = 0
         self._draining = False
-        self.counters = Counters()
+        self.counters = counters or Counters()
         # Shared with other threads.
         self._inbox: deque[Callable[[], None]] = deque()
         self._alarm = threading.Event()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from heliograph.catalog.types import TenantTypes
 from heliograph.clock import MICROSECONDS
+from heliograph.delivery.counters import Counters
 from heliograph.errors import Invalid
 from heliograph.eventlog.follower import IndexFollower
 from heliograph.eventlog.submission import EventLimits
@@ -70,6 +71,7 @@ class Services:
         upkeep: Upkeep,
         runner: Runner,
         jobs: Mapping[str, JobKind],
+        deliveries: Counters,
         routes: Sequence[Route],
     ) -> None:
         self.settings = settings
@@ -79,6 +81,7 @@ class Services:
         self.upkeep = upkeep
         self.runner = runner
         self.jobs = jobs
+        self.deliveries = deliveries
         self.brand_demands = parse_demands(settings.brand_demands)
         self.instance_uid = new_uid().hex()
         """Names this process in the events of the connections that it takes up."""
