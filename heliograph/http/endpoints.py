@@ -70,15 +70,15 @@ class TestBody(msgspec.Struct, frozen=True, rename="camel"):
     delivery_id: str
 
 
-Counts = dict[str, Annotated[int, msgspec.Meta(ge=0, le=backlog.MOST_COUNTED)]]
+Counts = dict[str, Annotated[int, msgspec.Meta(ge=0)]]
 
 
 class HealthBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How an endpoint fares, over all tenants whose events it gets.
 
-    `backlog` is what is still to be delivered, `oldestDueAt` when the first of that is due. `lastHour` and `lastDay`
-    count attempts by how they ended. A count of 10,000 stands for that many or more. Until `slowedUntil` nothing is
-    sent, because the receiver asked for less.
+    `backlog` is what is still to be delivered, 10,000 standing for that many or more, and `oldestDueAt` when the first
+    of that is due. `lastHour` and `lastDay` count attempts by how they ended, in whole periods of five minutes. Until
+    `slowedUntil` nothing is sent, because the receiver asked for less.
     """
 
     uid: str

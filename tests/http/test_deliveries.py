@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from heliograph.delivery.model import AttemptDetail, Timing
+from heliograph.delivery.store import PERIOD
 from heliograph.ids import new_uid
 from tests.http.test_endpoints import ENDPOINTS, URL, Owner
 
@@ -70,6 +71,11 @@ class Post(Owner):
                     " and tenant_id = (select id from tenant where uid = :tenant)",
                     number=number, now=tx.now, detail=msgspec.json.encode(detail), **values,
                 )  # fmt: skip
+            tx.run(
+                "insert into delivery_count (tenant_id, period, endpoint_uid, error_class, attempts)"
+                " select id, :period, :uid, 'server_error', :times from tenant where uid = :tenant",
+                period=tx.now // PERIOD, times=times, **values,
+            )  # fmt: skip
             tx.run(
                 "update delivery set state = 2, error_class = 'server_error', attempts = :times, settled_at = :now"
                 " where endpoint_uid = :uid and seq = :seq and tenant_id = (select id from tenant where uid = :tenant)",
