@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from heliograph.delivery import store
+from heliograph.delivery.due import store as due
 from heliograph.endpoints import reach
 from heliograph.endpoints.events import TEST_TYPE
 from heliograph.endpoints.matching import Destination, Matcher
@@ -33,7 +34,7 @@ def fan_out(tx: Transaction, scope: Scope, version: int, seq: int, events: Seque
     if not rows:
         return
     store.insert_deliveries(tx, rows)
-    store.note_due(tx, scope, tx.now)
+    due.note_due(tx, scope, tx.now)
     wake_after_commit(tx, scope.tenant_id)
 
 
