@@ -33,7 +33,7 @@ def fan_out(tx: Transaction, scope: Scope, version: int, seq: int, events: Seque
     ]
     if not rows:
         return
-    store.insert_deliveries(tx, rows)
+    store.insert_deliveries(tx, scope, rows)
     due.note_due(tx, scope, tx.now)
     wake_after_commit(tx, scope.tenant_id)
 

@@ -51,8 +51,9 @@ def new_delivery(scope: Scope, endpoint_uid: bytes, seq: int, event: Prepared, n
     return (scope.tenant_id, endpoint_uid, seq, event.uid, PENDING, now, entity, 0, now)
 
 
-def insert_deliveries(tx: Transaction, rows: Sequence[Row]) -> None:
-    """Add deliveries, with one write for all."""
+def insert_deliveries(tx: Transaction, scope: Scope, rows: Sequence[Row]) -> None:
+    """Add deliveries of the tenant's events, with one write for all."""
+    assert rows[0][0] == scope.tenant_id
     tx.insert(_DELIVERIES, rows)
 
 
