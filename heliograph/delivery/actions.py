@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from heliograph.clock import MICROSECONDS
 from heliograph.delivery import store
+from heliograph.delivery.due import store as due
 from heliograph.delivery.fanout import wake_after_commit
 from heliograph.delivery.model import AttemptRecord, Delivery, DeliveryFilter
 from heliograph.errors import Conflict, NotFound
@@ -116,7 +117,7 @@ def resend(tx: Transaction, scope: Scope, endpoint_uid: bytes, seq: int) -> Deli
     if not store.is_reached(tx, scope, endpoint_uid):
         raise Conflict("The endpoint of this delivery was removed.")
     store.renew(tx, scope, endpoint_uid, seq)
-    store.note_due(tx, scope, tx.now)
+    due.note_due(tx, scope, tx.now)
     wake_after_commit(tx, scope.tenant_id)
     return get(tx, scope, endpoint_uid, seq)
 
@@ -139,4 +140,4 @@ def forget(tx: Transaction, scope: Scope, *, kept_days: int, limit: int) -> bool
 
 def tenants_with_deliveries(tx: Transaction) -> list[int]:
     """Return the tenants in which there may be deliveries to forget."""
-    return store.tenants_with_deliveries(tx)
+    return due.tenants_with_deliveries(tx)

@@ -9,6 +9,7 @@ import msgspec
 
 from heliograph.clock import MICROSECONDS
 from heliograph.delivery import store
+from heliograph.delivery.due import store as due
 from heliograph.delivery.fanout import wake_after_commit
 from heliograph.ids import as_hex
 from heliograph.jobs import actions as jobs
@@ -51,7 +52,7 @@ def figures(tx: Transaction, scope: Scope, endpoint_uid: bytes) -> Figures:
 
 def wake(tx: Transaction, scope: Scope, endpoint_uid: bytes, tenant_ids: Sequence[int]) -> None:
     """Let workers look at what was held back for an endpoint of the scope's tenant in these tenants."""
-    store.note_due_for(tx, scope, endpoint_uid, tx.now)
+    due.note_due_for(tx, scope, endpoint_uid, tx.now)
     for tenant_id in tenant_ids:
         wake_after_commit(tx, tenant_id)
 

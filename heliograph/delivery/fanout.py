@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from heliograph.delivery import store
+from heliograph.delivery.due import store as due
 from heliograph.endpoints import reach
 from heliograph.endpoints.events import TEST_TYPE
 from heliograph.endpoints.matching import Destination, Matcher
@@ -32,8 +33,8 @@ def fan_out(tx: Transaction, scope: Scope, version: int, seq: int, events: Seque
     ]
     if not rows:
         return
-    store.insert_deliveries(tx, rows)
-    store.note_due(tx, scope, tx.now)
+    store.insert_deliveries(tx, scope, rows)
+    due.note_due(tx, scope, tx.now)
     wake_after_commit(tx, scope.tenant_id)
 
 

@@ -16,7 +16,6 @@ from heliograph.delivery.model import (
     Claimed,
     Delivery,
     DeliveryFilter,
-    Prospect,
     Settlement,
     State,
 )
@@ -35,9 +34,6 @@ _DELIVERIES = Table(
     },
 )  # fmt: skip
 
-NEVER = 2**62
-"""When a tenant is due in which nothing waits, or only for somebody to resume an endpoint."""
-
 PERIOD = 300 * MICROSECONDS
 """Attempts are counted by periods of this length."""
 
@@ -55,64 +51,10 @@ def new_delivery(scope: Scope, endpoint_uid: bytes, seq: int, event: Prepared, n
     return (scope.tenant_id, endpoint_uid, seq, event.uid, PENDING, now, entity, 0, now)
 
 
-def insert_deliveries(tx: Transaction, rows: Sequence[Row]) -> None:
-    """Add deliveries, with one write for all."""
+def insert_deliveries(tx: Transaction, scope: Scope, rows: Sequence[Row]) -> None:
+    """Add deliveries of the tenant's events, with one write for all."""
+    assert rows[0][0] == scope.tenant_id
     tx.insert(_DELIVERIES, rows)
-
-
-def note_due(tx: Transaction, scope: Scope, at: int) -> None:
-    """Make sure that a worker looks at the tenant at that time, or sooner."""
-    tx.run(
-        "insert into due_tenant (tenant_id, next_due, leased_until) values (:tenant_id, :at, 0)"
-        " on conflict (tenant_id) do update set next_due = case"
-        " when excluded.next_due < due_tenant.next_due then excluded.next_due else due_tenant.next_due end",
-        tenant_id=scope.tenant_id, at=at,
-    )  # fmt: skip
-
-
-# -- whose turn it is -----------------------------------------------------------------------------------------------
-
-
-def due_tenants(tx: Transaction, now: int, holder: bytes, limit: int) -> list[tuple[int, int]]:
-    """Read (tenant, when it is due) where something is due and nobody else than `holder` sees to it."""
-    rows = tx.all(
-        "select tenant_id, next_due from due_tenant where next_due <= :now and (leased_until <= :now or"
-        " holder = :holder) order by next_due, tenant_id limit :limit",
-        now=now, holder=holder, limit=limit,
-    )  # fmt: skip
-    return [(row[0], row[1]) for row in rows]
-
-
-def hold(tx: Transaction, scope: Scope, holder: bytes, until: int) -> bool:
-    """See to a tenant until then, and keep others from it; tell whether nobody else does."""
-    return bool(
-        tx.run(
-            "update due_tenant set holder = :holder, leased_until = :until where tenant_id = :tenant_id"
-            " and (leased_until <= :now or holder = :holder)",
-            tenant_id=scope.tenant_id, holder=holder, until=until, now=tx.now,
-        )
-    )  # fmt: skip
-
-
-def let_go(tx: Transaction, scope: Scope, holder: bytes, next_due: int) -> None:
-    """Leave a tenant to whoever comes next, when something is due there."""
-    tx.run(
-        "update due_tenant set holder = null, leased_until = 0, next_due = :next_due"
-        " where tenant_id = :tenant_id and holder = :holder",
-        tenant_id=scope.tenant_id, holder=holder, next_due=next_due,
-    )  # fmt: skip
-
-
-def prospects(tx: Transaction, scope: Scope) -> list[Prospect]:
-    """Read for every endpoint that gets the tenant's events when its first delivery of them is due."""
-    rows = tx.all(
-        "select r.endpoint_uid, r.owner_id, e.state, e.version, (select d.due_at from delivery d"
-        " where d.tenant_id = r.tenant_id and d.endpoint_uid = r.endpoint_uid and d.state = 0"
-        " order by d.due_at limit 1) from endpoint_reach r"
-        " join endpoint e on e.tenant_id = r.owner_id and e.uid = r.endpoint_uid where r.tenant_id = :tenant_id",
-        tenant_id=scope.tenant_id,
-    )
-    return [Prospect(*row) for row in rows]
 
 
 # -- claims ---------------------------------------------------------------------------------------------------------
@@ -356,11 +298,6 @@ def forget(tx: Transaction, scope: Scope, before: int, after: Place, limit: int)
     return (rows[-1][0], rows[-1][1]) if more else None
 
 
-def tenants_with_deliveries(tx: Transaction) -> list[int]:
-    """Return the tenants that ever had a delivery."""
-    return [row[0] for row in tx.all("select tenant_id from due_tenant order by tenant_id")]
-
-
 def _delivery(scope: Scope, row: Row) -> Delivery:
     state: State = STATES[row[3]]
     return Delivery(
@@ -370,17 +307,6 @@ def _delivery(scope: Scope, row: Row) -> Delivery:
 
 
 # -- all that belongs to one endpoint -------------------------------------------------------------------------------
-
-
-def note_due_for(tx: Transaction, scope: Scope, endpoint_uid: bytes, at: int) -> None:
-    """Make sure that a worker looks at every tenant whose events an endpoint of this one gets; see `note_due`."""
-    tx.run(
-        "insert into due_tenant (tenant_id, next_due, leased_until) select tenant_id, :at, 0 from endpoint_reach"
-        " where owner_id = :owner_id and endpoint_uid = :endpoint_uid"
-        " on conflict (tenant_id) do update set next_due = case"
-        " when excluded.next_due < due_tenant.next_due then excluded.next_due else due_tenant.next_due end",
-        owner_id=scope.tenant_id, endpoint_uid=endpoint_uid, at=at,
-    )  # fmt: skip
 
 
 def cancel_pending(tx: Transaction, scope: Scope, endpoint_uid: bytes, limit: int) -> int:

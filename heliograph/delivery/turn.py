@@ -10,6 +10,7 @@ import msgspec
 from heliograph.clock import MICROSECONDS
 from heliograph.delivery import settling, store
 from heliograph.delivery.channels import Channel, Job
+from heliograph.delivery.due import store as due
 from heliograph.delivery.model import Claimed, Prospect
 from heliograph.delivery.settling import Ended, Rules
 from heliograph.endpoints.model import Health
@@ -102,26 +103,26 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
             self._hold(tx, scope, done, 2 * LEASE)
             self._claim(tx, scope, done)
             if not done.claims and not done.strangers:
-                self._let_go(tx, scope, done, store.NEVER if done.next_due is None else done.next_due)
+                self._let_go(tx, scope, done, due.NEVER if done.next_due is None else done.next_due)
         return done
 
     def _hold(self, tx: Transaction, scope: Scope, done: Done, at_least: int) -> bool:
         """Make sure that the tenant is this worker's for a while."""
         if done.held_until < tx.now + at_least:
             done.held_until = tx.now + LEASE
-            done.is_held = store.hold(tx, scope, self.holder, done.held_until)
+            done.is_held = due.hold(tx, scope, self.holder, done.held_until)
         return done.is_held
 
     def _let_go(self, tx: Transaction, scope: Scope, done: Done, next_due: int) -> None:
-        store.let_go(tx, scope, self.holder, next_due)
+        due.let_go(tx, scope, self.holder, next_due)
         done.let_go = True
         done.held_until = 0
 
     def _claim(self, tx: Transaction, scope: Scope, done: Done) -> None:
-        active = [one for one in store.prospects(tx, scope) if one.state == "active"]
+        active = [one for one in due.prospects(tx, scope) if one.state == "active"]
         done.active = frozenset((one.endpoint_uid, one.version) for one in active)
         waiting = [one for one in active if one.first_due is not None]
-        due: list[tuple[Prospect, Offer]] = []
+        ready: list[tuple[Prospect, Offer]] = []
         later: list[int] = []
         held = self._held_since(done)
         for one in waiting:
@@ -134,13 +135,13 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
             elif (until := max(offer.held_until, held.get(one.endpoint_uid, 0))) > tx.now:
                 later.append(until)
             elif offer.room > 0:
-                due.append((one, offer))
+                ready.append((one, offer))
             else:
                 later.append(tx.now + RECHECK)
         done.next_due = min(later, default=None)
         done.oldest_due = min((one.first_due or 0 for one in waiting), default=None)
-        if due and self.limit > 0:
-            self._claim_due(tx, scope, done, sorted(due, key=lambda pair: pair[0].first_due or 0)[: self.limit])
+        if ready and self.limit > 0:
+            self._claim_due(tx, scope, done, sorted(ready, key=lambda pair: pair[0].first_due or 0)[: self.limit])
 
     def _held_since(self, done: Done) -> dict[bytes, int]:
         """Return until when endpoints are left alone by what was settled in this very transaction."""
@@ -148,19 +149,21 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
         gone = [one for one in self.ended if one.outcome.outcome == "gone"]
         return held | {one.job.channel.endpoint.uid: one.ended_at + RECHECK for one in gone}
 
-    def _claim_due(self, tx: Transaction, scope: Scope, done: Done, due: list[tuple[Prospect, Offer]]) -> None:
+    def _claim_due(self, tx: Transaction, scope: Scope, done: Done, ready: list[tuple[Prospect, Offer]]) -> None:
         """Claim as evenly as the limit allows of the endpoints that have room."""
         done.claim = secrets.token_bytes(CLAIM_BYTES)
-        each = max(1, self.limit // len(due))
+        each = max(1, self.limit // len(ready))
         plain = [
-            (one.endpoint_uid, min(offer.room, each), tx.now + offer.lease) for one, offer in due if not offer.in_order
+            (one.endpoint_uid, min(offer.room, each), tx.now + offer.lease)
+            for one, offer in ready
+            if not offer.in_order
         ]
         claimed = store.claim(tx, scope, plain, done.claim) if plain else []
-        for one, offer in due:
+        for one, offer in ready:
             if offer.in_order:
                 wanted = min(offer.room, each)
                 claimed += store.claim_in_order(
                     tx, scope, one.endpoint_uid, wanted, tx.now + offer.lease, done.claim
                 )  # fmt: skip
-        until = {one.endpoint_uid: tx.now + offer.lease for one, offer in due}
+        until = {one.endpoint_uid: tx.now + offer.lease for one, offer in ready}
         done.claims = [(one, until[one.endpoint_uid]) for one in claimed]

@@ -17,21 +17,21 @@ from functools import partial
 from typing import Protocol
 
 from heliograph.clock import MICROSECONDS
-from heliograph.delivery import store
 from heliograph.delivery.channels import Channel, Job, Slots, is_stale
 from heliograph.delivery.concerns import Concerns
 from heliograph.delivery.counters import Counters
+from heliograph.delivery.due import store as due
 from heliograph.delivery.fanout import WAKE
-from heliograph.delivery.model import Claimed, Headers
+from heliograph.delivery.model import Headers
 from heliograph.delivery.outcome import Outcome
-from heliograph.delivery.rendering import Message, render, request_headers, shown
+from heliograph.delivery.preparing import jobs_of
+from heliograph.delivery.rendering import request_headers, shown
 from heliograph.delivery.roster import Roster
 from heliograph.delivery.sender import Attempt
 from heliograph.delivery.settling import Ended, Rules
 from heliograph.delivery.turn import LEASE, MOST_CLAIMS, Done, Turn
 from heliograph.endpoints.model import LONGEST_TIMEOUT
 from heliograph.errors import Refusal
-from heliograph.eventlog.paging import events_at
 from heliograph.ids import Secret, new_uid
 from heliograph.storage.sealing import Sealer
 from heliograph.storage.store import Settled, Store
@@ -170,15 +170,15 @@ class Worker:
         if now >= self._poll_at and not self._draining:
             self._poll_at = now + POLL
             for tenant_id, _ in self._database.read(
-                partial(store.due_tenants, now=now, holder=self._holder, limit=MOST_TENANTS)
+                partial(due.due_tenants, now=now, holder=self._holder, limit=MOST_TENANTS)
             ):
                 self._look_into(tenant_id)
         self._send(now)
         wait = self._begin_turns(now)
         counters, slots = self.counters, self._slots
         counters.in_flight, counters.waiting, counters.tenants = slots.in_flight, slots.waiting, len(self._tenants)
-        due = [one.oldest_due for one in self._tenants.values() if one.oldest_due is not None]
-        counters.oldest_due_seconds = max(0.0, (now - min(due, default=now)) / MICROSECONDS)
+        overdue = [one.oldest_due for one in self._tenants.values() if one.oldest_due is not None]
+        counters.oldest_due_seconds = max(0.0, (now - min(overdue, default=now)) / MICROSECONDS)
         return wait
 
     def _drain(self) -> None:
@@ -299,7 +299,7 @@ class Worker:
             tenant.look_at = 0
         if done.claims:
             tenant.look_at = 0 if len(done.claims) >= turn.limit else tenant.look_at
-            jobs = self._jobs(tenant, done, now)
+            jobs = jobs_of(self._database, self._roster, self.counters, done, now)
             tenant.outstanding += len(jobs)
             self._slots.add(jobs)
         if (done.let_go or not done.is_held) and not tenant.outstanding and not (tenant.ended or tenant.released):
@@ -324,35 +324,6 @@ class Worker:
             self._slots.resume(channel)
 
     # -- requests ----------------------------------------------------------------------------------------------------
-
-    def _jobs(self, tenant: _Tenant, done: Done, now: int) -> list[Job]:
-        """Make jobs of what was claimed; every event is read once, and rendered once in each format.
-
-        What cannot be read or rendered is left alone until its claim ends, and then claimed again.
-        """
-        scope = done.scope
-        assert scope is not None
-        seqs = sorted({claimed.seq for claimed, _ in done.claims})
-        try:
-            events = self._database.read(partial(events_at, scope=scope, seqs=seqs))
-        except Refusal as refusal:
-            log.warning("events to deliver could not be read: %s", refusal.detail)
-            return []
-        messages: dict[tuple[int, str], Message] = {}
-        jobs = []
-        for claimed, until in done.claims:
-            channel = self._roster.channel(claimed.endpoint_uid)
-            format = channel.endpoint.settings.format
-            name = (claimed.seq, format)
-            try:
-                message = messages.get(name) or messages.setdefault(name, render(events[claimed.seq], format))
-            except Exception:
-                log.exception("event %d of tenant %d could not be rendered", claimed.seq, tenant.number)
-                continue
-            if claimed.attempts == 1:
-                self.counters.count_claim((now - claimed.created_at) / MICROSECONDS)
-            jobs.append(_job(channel, message, tenant, scope.tenant_uid, claimed, done.claim, until))
-        return jobs
 
     def _send(self, now: int) -> None:
         if self._draining:
@@ -421,13 +392,3 @@ class Worker:
         attempt = self._concerns.question(channel, self._origin)
         if attempt is not None:
             self._sender.send(attempt, partial(self._concerns.answered, channel, self._origin))
-
-
-def _job(
-    channel: Channel, message: Message, tenant: _Tenant, tenant_uid: str, claimed: Claimed, claim: bytes, until: int
-) -> Job:  # fmt: skip
-    return Job(
-        channel, message, tenant_id=tenant.number, tenant_uid=tenant_uid, seq=claimed.seq, attempt=claimed.attempts,
-        forgiven=claimed.forgiven, entity_key=claimed.entity_key, exhausted_at=claimed.exhausted_at, claim=claim,
-        until=until,
-    )  # fmt: skip
