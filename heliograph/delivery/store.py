@@ -222,16 +222,22 @@ def list_some(
     usual states it is.
     """
     values: dict[str, Any] = {"low": seqs[0], "high": min(seqs[1], before[0] + 1), "limit": limit}
-    text = f"{_DELIVERY} and seq >= :low and seq < :high"
+    condition = " and seq >= :low and seq < :high"
     failed = [STATES.index(state) for state in wanted.states if state in ("exhausted", "cancelled")]
+    only_failed = bool(failed) and len(failed) == len(wanted.states)
+    index = "delivery_failed" if only_failed else None
     if wanted.endpoint_uid is not None:
-        text += " and endpoint_uid = :endpoint_uid and seq < :before"
+        condition += " and endpoint_uid = :endpoint_uid and seq < :before"
         values |= {"endpoint_uid": wanted.endpoint_uid, "before": before[0] + (wanted.endpoint_uid < before[1])}
+        index = "delivery_failed_of_endpoint" if only_failed else "delivery_of_endpoint"
     else:
-        text += " and (seq, endpoint_uid) < (:before, :before_uid)"
+        condition += " and (seq, endpoint_uid) < (:before, :before_uid)"
         values |= {"before": before[0], "before_uid": before[1]}
+    # Without statistics SQLite would rather go through all that the tenant has, by the primary key.
+    hint = f"from delivery indexed by {index} where" if index and tx.dialect == "sqlite" else "from delivery where"
+    text = _DELIVERY.replace("from delivery where", hint) + condition
     order = "order by seq desc, endpoint_uid desc limit :limit"
-    if failed and len(failed) == len(wanted.states):
+    if only_failed:
         parts = [f"select * from ({text} and state = {state} and state > 1 {order}) as s{state}" for state in failed]
         text, order = " union all ".join(parts), "order by 2 desc, 1 desc limit :limit"
     return [_delivery(scope, row) for row in tx.all(f"{text} {order}", tenant_id=scope.tenant_id, **values)]

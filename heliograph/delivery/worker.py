@@ -33,6 +33,7 @@ from heliograph.delivery.turn import LEASE, MOST_CLAIMS, Done, Turn
 from heliograph.endpoints.model import LONGEST_TIMEOUT
 from heliograph.errors import Refusal
 from heliograph.ids import Secret, new_uid
+from heliograph.storage.engine import Transaction
 from heliograph.storage.sealing import Sealer
 from heliograph.storage.store import Settled, Store
 
@@ -169,9 +170,7 @@ class Worker:
         now = self._database.clock.now()
         if now >= self._poll_at and not self._draining:
             self._poll_at = now + POLL
-            for tenant_id, _ in self._database.read(
-                partial(due.due_tenants, now=now, holder=self._holder, limit=MOST_TENANTS)
-            ):
+            for tenant_id in self._database.read(partial(_news, now=now, holder=self._holder)):
                 self._look_into(tenant_id)
         self._send(now)
         wait = self._begin_turns(now)
@@ -392,3 +391,7 @@ class Worker:
         attempt = self._concerns.question(channel, self._origin)
         if attempt is not None:
             self._sender.send(attempt, partial(self._concerns.answered, channel, self._origin))
+
+
+def _news(tx: Transaction, now: int, holder: bytes) -> list[int]:
+    return due.due_tenants(tx, now, MOST_TENANTS) + due.renewed_tenants(tx, now, holder)
