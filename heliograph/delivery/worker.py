@@ -28,7 +28,7 @@ from heliograph.delivery.preparing import jobs_of
 from heliograph.delivery.rendering import request_headers, shown
 from heliograph.delivery.roster import Roster
 from heliograph.delivery.sender import Attempt
-from heliograph.delivery.settling import Ended, Rules
+from heliograph.delivery.settling import Ended, Rules, ended
 from heliograph.delivery.turn import LEASE, MOST_CLAIMS, Done, Turn
 from heliograph.endpoints.model import LONGEST_TIMEOUT
 from heliograph.errors import Refusal
@@ -237,16 +237,16 @@ class Worker:
         return min(moments, default=None)
 
     def _turn(self, tenant: _Tenant, now: int) -> None:
-        ended, tenant.ended = tenant.ended, []
+        over, tenant.ended = tenant.ended, []
         released, tenant.released = tenant.released, []
-        idle = tenant.outstanding == len(ended) + len(released)
+        idle = tenant.outstanding == len(over) + len(released)
         left = self._slots.capacity * CLAIMED_PER_SLOT - self._slots.in_flight - self._slots.waiting
         turn = Turn(
             tenant_id=tenant.number,
             holder=self._holder,
             held_until=tenant.held_until,
             rules=self._rules,
-            ended=ended,
+            ended=over,
             released=released,
             offers={} if self._draining else self._roster.offers(now),
             # Half of what is left, so that there is something for the others.
@@ -316,10 +316,10 @@ class Worker:
         for one in turn.ended:
             if not one.outcome.delivered:
                 by_channel.setdefault(one.job.channel, []).append(one)
-        for channel, ended in by_channel.items():
-            channel.failures -= len(ended)
-            if not all(one.is_ours for one in ended):
-                self._concerns.see_to(channel, ended, now)
+        for channel, failed in by_channel.items():
+            channel.failures -= len(failed)
+            if not all(one.is_ours for one in failed):
+                self._concerns.see_to(channel, failed, now)
             self._slots.resume(channel)
 
     # -- requests ----------------------------------------------------------------------------------------------------
@@ -369,7 +369,7 @@ class Worker:
         self.counters.count_attempt(outcome.outcome)
         job.channel.failures += not outcome.delivered
         kept = shown(headers, job.channel.secrets)
-        self._tenant_of(job).ended.append(Ended(job, outcome, kept, started_at, now))
+        self._tenant_of(job).ended.append(ended(job, outcome, kept, started_at, now))
 
     def _release(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
