@@ -97,24 +97,26 @@ def settle(tx: Transaction, scope: Scope, rules: Rules, ended: Sequence[Ended]) 
 
     One whose claim is another's by now changes nothing, and is kept as an attempt all the same.
     """
-    settlements = [_settlement(rules, one, tx.now) for one in ended]
-    counted = store.settle(tx, scope, settlements)
+    settled = [(one, _settlement(rules, one, tx.now)) for one in ended]
+    quiet = [settlement for one, settlement in settled if not may_raise_events(rules, one)]
+    telling = [(one, settlement) for one, settlement in settled if may_raise_events(rules, one)]
+    store.settle(tx, scope, quiet)
     store.insert_attempts(tx, scope, [(one.job.channel.endpoint.uid, one.job.seq, _record(one)) for one in ended])
     store.add_counts(tx, scope, [(one.job.channel.endpoint.uid, one.outcome.outcome) for one in ended])
-    final = [
-        (one, settlement)
-        for one, settlement in zip(ended, settlements, strict=True)
-        if settlement.state != "pending" and (settlement.endpoint_uid, settlement.seq) in counted
-    ]
+    counted = store.settle_and_tell(tx, scope, [settlement for _, settlement in telling]) if telling else set()
     in_order = [
-        (settlement.endpoint_uid, one.job.entity_key) for one, settlement in final if one.job.entity_key is not None
+        (settlement.endpoint_uid, one.job.entity_key)
+        for one, settlement in settled
+        if settlement.state != "pending" and one.job.entity_key is not None
     ]
     if in_order:
         store.hand_on(tx, scope, in_order)
-    for one, settlement in final:
+    for one, settlement in telling:
+        if (settlement.endpoint_uid, settlement.seq) not in counted:
+            continue
         if settlement.state == "exhausted":
             _tell(tx, scope, events.EXHAUSTED, one)
-        elif one.job.exhausted_at is not None:
+        elif settlement.state == "delivered":
             _tell(tx, scope, events.RECOVERED, one)
 
 

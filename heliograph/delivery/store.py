@@ -114,25 +114,34 @@ def claim_in_order(
     return sorted((Claimed(*row) for row in claimed), key=lambda one: one.seq)
 
 
-def settle(tx: Transaction, scope: Scope, settlements: Sequence[Settlement]) -> set[tuple[bytes, int]]:
-    """Note what becomes of deliveries; return (endpoint, seq) of those that were still held by the claim given.
+_SETTLE = (
+    "update delivery set state = :state, due_at = :due_at, error_class = :error_class, claim = null,"
+    " settled_at = :settled_at, forgiven = forgiven + :forgiven,"
+    " exhausted_at = case when :state = 2 then :settled_at when :state = 1 then null else exhausted_at end"
+    " where tenant_id = :tenant_id and endpoint_uid = :endpoint_uid and seq = :seq and claim = :claim and state = 0"
+)
+
+
+def settle(tx: Transaction, scope: Scope, settlements: Sequence[Settlement]) -> None:
+    """Note what becomes of deliveries that are still held by the claim given.
 
     A claim is gone with its settlement, so that a settlement counts once.
     """
-    rows = tx.run_many(
-        "update delivery set state = :state, due_at = :due_at, error_class = :error_class, claim = null,"
-        " settled_at = :settled_at, forgiven = forgiven + :forgiven,"
-        " exhausted_at = case when :state = 2 then :settled_at when :state = 1 then null else exhausted_at end"
-        " where tenant_id = :tenant_id and endpoint_uid = :endpoint_uid and seq = :seq and claim = :claim"
-        " and state = 0 returning endpoint_uid, seq",
-        [
-            {"tenant_id": scope.tenant_id, "endpoint_uid": one.endpoint_uid, "seq": one.seq, "claim": one.claim,
-             "state": STATES.index(one.state), "due_at": one.due_at, "error_class": one.error_class,
-             "settled_at": None if one.state == "pending" else tx.now, "forgiven": int(one.forgive)}
-            for one in settlements
-        ],
-    )  # fmt: skip
+    tx.run_many(_SETTLE, [_settled(tx, scope, one) for one in settlements])
+
+
+def settle_and_tell(tx: Transaction, scope: Scope, settlements: Sequence[Settlement]) -> set[tuple[bytes, int]]:
+    """Do as `settle` does, and return (endpoint, seq) of those that were still held, which takes longer."""
+    rows = tx.run_many(f"{_SETTLE} returning endpoint_uid, seq", [_settled(tx, scope, one) for one in settlements])
     return {(row[0], row[1]) for row in rows}
+
+
+def _settled(tx: Transaction, scope: Scope, one: Settlement) -> dict[str, Any]:
+    return {
+        "tenant_id": scope.tenant_id, "endpoint_uid": one.endpoint_uid, "seq": one.seq, "claim": one.claim,
+        "state": STATES.index(one.state), "due_at": one.due_at, "error_class": one.error_class,
+        "settled_at": None if one.state == "pending" else tx.now, "forgiven": int(one.forgive),
+    }  # fmt: skip
 
 
 def release(tx: Transaction, scope: Scope, held: Sequence[tuple[bytes, int, bytes]]) -> None:
