@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from heliograph.endpoints.wishes import FORBIDDEN_BEGINNINGS, FORBIDDEN_HEADERS
 from heliograph.http import endpoints
 from heliograph.http.endpoint_bodies import EndpointBody, EndpointChange, EndpointList, NewEndpoint, NewEndpointBody
 from heliograph.http.lists import TenantQuery
@@ -10,6 +13,11 @@ from heliograph.http.routes import Example, Route
 _PATH = "/v1/endpoints"
 _ITEM = _PATH + "/{uid}"
 _TAG = "endpoints"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in sorted(names))
+
 
 ENDPOINTS = (
     Route(
@@ -24,7 +32,9 @@ ENDPOINTS = (
         description=(
             "It gets what is recorded from here on: in the tenant, and if that is a company, in all tenants below it,"
             " those added later too. The secret is in this answer and never again. A tenant has at most 1,000"
-            " endpoints; a company gets one only while at most 500 tenants are below it."
+            " endpoints; a company gets one only while at most 500 tenants are below it. `headers` may have any name"
+            f" but {_listed(FORBIDDEN_HEADERS)} and those that begin with {_listed(FORBIDDEN_BEGINNINGS)}; values are"
+            " printable ASCII."
         ),
         query=TenantQuery, body=NewEndpoint, answers={201: NewEndpointBody}, idempotent_by_key=True,
         example=Example(

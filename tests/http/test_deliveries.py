@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from heliograph.delivery.model import AttemptDetail, Timing
+from heliograph.delivery.store import PERIOD
 from heliograph.ids import new_uid
 from tests.http.test_endpoints import ENDPOINTS, URL, Owner
 
@@ -58,20 +59,26 @@ class Post(Owner):
 
     def attempted(self, delivery_id: str, detail: AttemptDetail = DETAIL, times: int = 1) -> None:
         """Write down attempts at a delivery, after which it is given up."""
-        endpoint_uid, _, seq = delivery_id.split("-")
+        endpoint_uid, tenant_uid, seq = delivery_id.split("-")
 
         def write(tx: Transaction) -> None:
-            values = {"uid": bytes.fromhex(endpoint_uid), "seq": int(seq)}
+            values = {"uid": bytes.fromhex(endpoint_uid), "tenant": bytes.fromhex(tenant_uid), "seq": int(seq)}
             for number in range(1, times + 1):
                 tx.run(
                     "insert into delivery_attempt (tenant_id, endpoint_uid, seq, number, started_at, error_class,"
                     " status, detail) select tenant_id, :uid, :seq, :number, :now, 'server_error', 500, :detail"
-                    " from delivery where endpoint_uid = :uid and seq = :seq",
+                    " from delivery where endpoint_uid = :uid and seq = :seq"
+                    " and tenant_id = (select id from tenant where uid = :tenant)",
                     number=number, now=tx.now, detail=msgspec.json.encode(detail), **values,
                 )  # fmt: skip
             tx.run(
+                "insert into delivery_count (tenant_id, period, endpoint_uid, error_class, attempts)"
+                " select id, :period, :uid, 'server_error', :times from tenant where uid = :tenant",
+                period=tx.now // PERIOD, times=times, **values,
+            )  # fmt: skip
+            tx.run(
                 "update delivery set state = 2, error_class = 'server_error', attempts = :times, settled_at = :now"
-                " where endpoint_uid = :uid and seq = :seq",
+                " where endpoint_uid = :uid and seq = :seq and tenant_id = (select id from tenant where uid = :tenant)",
                 times=times, now=tx.now, **values,
             )  # fmt: skip
 
@@ -247,3 +254,16 @@ def test_company_lists_the_deliveries_of_all_below_it_when_asked_to(post: Post) 
     for limit in (1, 3, 100):
         found = post.listed(f"include=subtree&limit={limit}", key)
         assert [one["tenantUid"] for one in found] == [first.uid, first.uid, second.uid, second.uid]
+
+
+def test_health_of_an_endpoint_counts_the_attempts_in_all_its_logs(post: Post) -> None:
+    company = post.api.tenant(kind="company")
+    first, second = Post(post.api, company), Post(post.api, company)
+    endpoint = first.paused(company, post.api.root)
+    for shop in (first, second):
+        shop.opened(2)
+        shop.attempted(shop.listed()[0]["id"], times=2)
+    health = post.api.get(f"{ENDPOINTS}/{endpoint}/health?tenantUid={company}", post.api.root).json()
+    assert (health["backlog"], health["lastHour"], health["lastDay"]) == (2, {"server_error": 4}, {"server_error": 4})
+    oldest = min(shop.listed("state=pending")[0]["dueAt"] for shop in (first, second))
+    assert health["oldestDueAt"] == oldest
