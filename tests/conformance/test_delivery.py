@@ -525,10 +525,13 @@ def test_database_that_fails_for_a_while_loses_no_outcome(room: Postroom, monkey
     room.publish()
     worker = room.worker()
     room.work(worker)
+    failing = Mock(side_effect=Unavailable("The database cannot be written now."))
     with monkeypatch.context() as outage:
-        outage.setattr(room.store, "write", Mock(side_effect=Unavailable("The database cannot be written now.")))
+        outage.setattr("heliograph.delivery.worker.AGAIN", 0)
+        outage.setattr(room.store, "write", failing)
         room.receivers.answer_all()
-        worker.step()
+        while failing.call_count < 3:
+            worker.step()
     assert room.states() == ["pending"]
     room.work(worker)
     assert room.states() == ["delivered"]
