@@ -50,6 +50,7 @@ class Ended(msgspec.Struct, frozen=True):
 
     job: Job
     outcome: Outcome
+    reply: policy.Reply
     headers: Headers
     started_at: int
     ended_at: int
@@ -59,17 +60,24 @@ class Ended(msgspec.Struct, frozen=True):
         """Whether it failed through no fault of the receiver."""
         return self.outcome.outcome in OURS
 
-    def reply(self) -> policy.Reply:
-        """Return what the receiver's reply came to."""
-        outcome = self.outcome
-        value = next((text for name, text in outcome.headers if name.lower() == "retry-after"), None)
-        # A status that came with an answer which then broke off is no success.
-        usable = outcome.delivered or outcome.status is None or outcome.status >= 300
-        return policy.Reply(
-            status=outcome.status if usable else None,
-            timed_out=outcome.outcome in TIMED_OUT,
-            retry_after=policy.retry_after(value, self.ended_at),
-        )
+
+def ended(job: Job, outcome: Outcome, headers: Headers, started_at: int, ended_at: int) -> Ended:
+    """Judge the end of an attempt."""
+    return Ended(job, outcome, _reply(outcome, ended_at), headers, started_at, ended_at)
+
+
+def _reply(outcome: Outcome, now: int) -> policy.Reply:
+    """Return what the receiver's reply came to."""
+    if outcome.delivered:
+        return policy.Reply(status=outcome.status)
+    value = next((text for name, text in outcome.headers if name.lower() == "retry-after"), None)
+    # A status that came with an answer which then broke off is no success.
+    usable = outcome.status is None or outcome.status >= 300
+    return policy.Reply(
+        status=outcome.status if usable else None,
+        timed_out=outcome.outcome in TIMED_OUT,
+        retry_after=policy.retry_after(value, now),
+    )
 
 
 def may_raise_events(rules: Rules, ended: Ended) -> bool:
@@ -89,35 +97,39 @@ def settle(tx: Transaction, scope: Scope, rules: Rules, ended: Sequence[Ended]) 
 
     One whose claim is another's by now changes nothing, and is kept as an attempt all the same.
     """
-    settlements = [_settlement(rules, one, tx.now) for one in ended]
-    counted = store.settle(tx, scope, settlements)
+    settled = [(one, _settlement(rules, one, tx.now)) for one in ended]
+    quiet = [settlement for one, settlement in settled if not may_raise_events(rules, one)]
+    telling = [(one, settlement) for one, settlement in settled if may_raise_events(rules, one)]
+    store.settle(tx, scope, quiet)
     store.insert_attempts(tx, scope, [(one.job.channel.endpoint.uid, one.job.seq, _record(one)) for one in ended])
     store.add_counts(tx, scope, [(one.job.channel.endpoint.uid, one.outcome.outcome) for one in ended])
-    final = [
-        (one, settlement)
-        for one, settlement in zip(ended, settlements, strict=True)
-        if settlement.state != "pending" and (settlement.endpoint_uid, settlement.seq) in counted
-    ]
+    counted = store.settle_and_tell(tx, scope, [settlement for _, settlement in telling]) if telling else set()
     in_order = [
-        (settlement.endpoint_uid, one.job.entity_key) for one, settlement in final if one.job.entity_key is not None
+        (settlement.endpoint_uid, one.job.entity_key)
+        for one, settlement in settled
+        if settlement.state != "pending" and one.job.entity_key is not None
     ]
     if in_order:
         store.hand_on(tx, scope, in_order)
-    for one, settlement in final:
+    for one, settlement in telling:
+        if (settlement.endpoint_uid, settlement.seq) not in counted:
+            continue
         if settlement.state == "exhausted":
             _tell(tx, scope, events.EXHAUSTED, one)
-        elif one.job.exhausted_at is not None:
+        elif settlement.state == "delivered":
             _tell(tx, scope, events.RECOVERED, one)
 
 
 def _settlement(rules: Rules, ended: Ended, now: int) -> Settlement:
     job = ended.job
     state: State = "pending"
-    if ended.is_ours:
+    if ended.outcome.delivered:
+        state, due_at = "delivered", now
+    elif ended.is_ours:
         due_at = now + OUR_FAULT_SECONDS * MICROSECONDS
     else:
         luck = random.random()  # noqa: S311 - spreads retries, guards nothing
-        fate = policy.decide(ended.reply(), job.attempt - job.forgiven, _schedule(rules, job.channel), now, luck)
+        fate = policy.decide(ended.reply, job.attempt - job.forgiven, _schedule(rules, job.channel), now, luck)
         state, due_at = fate.state, fate.due_at or now
     return Settlement(
         endpoint_uid=job.channel.endpoint.uid, seq=job.seq, attempt=job.attempt, claim=job.claim, state=state,
@@ -190,7 +202,7 @@ def fare(tx: Transaction, ended: Sequence[Ended]) -> dict[Channel, Health]:
 
 def _after(health: Health, ends: Sequence[Ended]) -> Health:
     for one in ends:
-        health = policy.after(health, one.reply(), one.ended_at)
+        health = policy.after(health, one.reply, one.ended_at)
         if not one.outcome.delivered:
             health = msgspec.structs.replace(health, last_error=one.outcome.outcome)
     return health

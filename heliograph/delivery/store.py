@@ -114,25 +114,34 @@ def claim_in_order(
     return sorted((Claimed(*row) for row in claimed), key=lambda one: one.seq)
 
 
-def settle(tx: Transaction, scope: Scope, settlements: Sequence[Settlement]) -> set[tuple[bytes, int]]:
-    """Note what becomes of deliveries; return (endpoint, seq) of those that were still held by the claim given.
+_SETTLE = (
+    "update delivery set state = :state, due_at = :due_at, error_class = :error_class, claim = null,"
+    " settled_at = :settled_at, forgiven = forgiven + :forgiven,"
+    " exhausted_at = case when :state = 2 then :settled_at when :state = 1 then null else exhausted_at end"
+    " where tenant_id = :tenant_id and endpoint_uid = :endpoint_uid and seq = :seq and claim = :claim and state = 0"
+)
+
+
+def settle(tx: Transaction, scope: Scope, settlements: Sequence[Settlement]) -> None:
+    """Note what becomes of deliveries that are still held by the claim given.
 
     A claim is gone with its settlement, so that a settlement counts once.
     """
-    rows = tx.run_many(
-        "update delivery set state = :state, due_at = :due_at, error_class = :error_class, claim = null,"
-        " settled_at = :settled_at, forgiven = forgiven + :forgiven,"
-        " exhausted_at = case when :state = 2 then :settled_at when :state = 1 then null else exhausted_at end"
-        " where tenant_id = :tenant_id and endpoint_uid = :endpoint_uid and seq = :seq and claim = :claim"
-        " and state = 0 returning endpoint_uid, seq",
-        [
-            {"tenant_id": scope.tenant_id, "endpoint_uid": one.endpoint_uid, "seq": one.seq, "claim": one.claim,
-             "state": STATES.index(one.state), "due_at": one.due_at, "error_class": one.error_class,
-             "settled_at": None if one.state == "pending" else tx.now, "forgiven": int(one.forgive)}
-            for one in settlements
-        ],
-    )  # fmt: skip
+    tx.run_many(_SETTLE, [_settled(tx, scope, one) for one in settlements])
+
+
+def settle_and_tell(tx: Transaction, scope: Scope, settlements: Sequence[Settlement]) -> set[tuple[bytes, int]]:
+    """Do as `settle` does, and return (endpoint, seq) of those that were still held, which takes longer."""
+    rows = tx.run_many(f"{_SETTLE} returning endpoint_uid, seq", [_settled(tx, scope, one) for one in settlements])
     return {(row[0], row[1]) for row in rows}
+
+
+def _settled(tx: Transaction, scope: Scope, one: Settlement) -> dict[str, Any]:
+    return {
+        "tenant_id": scope.tenant_id, "endpoint_uid": one.endpoint_uid, "seq": one.seq, "claim": one.claim,
+        "state": STATES.index(one.state), "due_at": one.due_at, "error_class": one.error_class,
+        "settled_at": None if one.state == "pending" else tx.now, "forgiven": int(one.forgive),
+    }  # fmt: skip
 
 
 def release(tx: Transaction, scope: Scope, held: Sequence[tuple[bytes, int, bytes]]) -> None:
@@ -222,16 +231,22 @@ def list_some(
     usual states it is.
     """
     values: dict[str, Any] = {"low": seqs[0], "high": min(seqs[1], before[0] + 1), "limit": limit}
-    text = f"{_DELIVERY} and seq >= :low and seq < :high"
+    condition = " and seq >= :low and seq < :high"
     failed = [STATES.index(state) for state in wanted.states if state in ("exhausted", "cancelled")]
+    only_failed = bool(failed) and len(failed) == len(wanted.states)
+    index = "delivery_failed" if only_failed else None
     if wanted.endpoint_uid is not None:
-        text += " and endpoint_uid = :endpoint_uid and seq < :before"
+        condition += " and endpoint_uid = :endpoint_uid and seq < :before"
         values |= {"endpoint_uid": wanted.endpoint_uid, "before": before[0] + (wanted.endpoint_uid < before[1])}
+        index = "delivery_failed_of_endpoint" if only_failed else "delivery_of_endpoint"
     else:
-        text += " and (seq, endpoint_uid) < (:before, :before_uid)"
+        condition += " and (seq, endpoint_uid) < (:before, :before_uid)"
         values |= {"before": before[0], "before_uid": before[1]}
+    # Without statistics SQLite would rather go through all that the tenant has, by the primary key.
+    hint = f"from delivery indexed by {index} where" if index and tx.dialect == "sqlite" else "from delivery where"
+    text = _DELIVERY.replace("from delivery where", hint) + condition
     order = "order by seq desc, endpoint_uid desc limit :limit"
-    if failed and len(failed) == len(wanted.states):
+    if only_failed:
         parts = [f"select * from ({text} and state = {state} and state > 1 {order}) as s{state}" for state in failed]
         text, order = " union all ".join(parts), "order by 2 desc, 1 desc limit :limit"
     return [_delivery(scope, row) for row in tx.all(f"{text} {order}", tenant_id=scope.tenant_id, **values)]

@@ -28,11 +28,12 @@ from heliograph.delivery.preparing import jobs_of
 from heliograph.delivery.rendering import request_headers, shown
 from heliograph.delivery.roster import Roster
 from heliograph.delivery.sender import Attempt
-from heliograph.delivery.settling import Ended, Rules
+from heliograph.delivery.settling import Ended, Rules, ended
 from heliograph.delivery.turn import LEASE, MOST_CLAIMS, Done, Turn
 from heliograph.endpoints.model import LONGEST_TIMEOUT
 from heliograph.errors import Refusal
 from heliograph.ids import Secret, new_uid
+from heliograph.storage.engine import Transaction
 from heliograph.storage.sealing import Sealer
 from heliograph.storage.store import Settled, Store
 
@@ -169,9 +170,7 @@ class Worker:
         now = self._database.clock.now()
         if now >= self._poll_at and not self._draining:
             self._poll_at = now + POLL
-            for tenant_id, _ in self._database.read(
-                partial(due.due_tenants, now=now, holder=self._holder, limit=MOST_TENANTS)
-            ):
+            for tenant_id in self._database.read(partial(_news, now=now, holder=self._holder)):
                 self._look_into(tenant_id)
         self._send(now)
         wait = self._begin_turns(now)
@@ -238,16 +237,16 @@ class Worker:
         return min(moments, default=None)
 
     def _turn(self, tenant: _Tenant, now: int) -> None:
-        ended, tenant.ended = tenant.ended, []
+        over, tenant.ended = tenant.ended, []
         released, tenant.released = tenant.released, []
-        idle = tenant.outstanding == len(ended) + len(released)
+        idle = tenant.outstanding == len(over) + len(released)
         left = self._slots.capacity * CLAIMED_PER_SLOT - self._slots.in_flight - self._slots.waiting
         turn = Turn(
             tenant_id=tenant.number,
             holder=self._holder,
             held_until=tenant.held_until,
             rules=self._rules,
-            ended=ended,
+            ended=over,
             released=released,
             offers={} if self._draining else self._roster.offers(now),
             # Half of what is left, so that there is something for the others.
@@ -317,10 +316,10 @@ class Worker:
         for one in turn.ended:
             if not one.outcome.delivered:
                 by_channel.setdefault(one.job.channel, []).append(one)
-        for channel, ended in by_channel.items():
-            channel.failures -= len(ended)
-            if not all(one.is_ours for one in ended):
-                self._concerns.see_to(channel, ended, now)
+        for channel, failed in by_channel.items():
+            channel.failures -= len(failed)
+            if not all(one.is_ours for one in failed):
+                self._concerns.see_to(channel, failed, now)
             self._slots.resume(channel)
 
     # -- requests ----------------------------------------------------------------------------------------------------
@@ -370,7 +369,7 @@ class Worker:
         self.counters.count_attempt(outcome.outcome)
         job.channel.failures += not outcome.delivered
         kept = shown(headers, job.channel.secrets)
-        self._tenant_of(job).ended.append(Ended(job, outcome, kept, started_at, now))
+        self._tenant_of(job).ended.append(ended(job, outcome, kept, started_at, now))
 
     def _release(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
@@ -392,3 +391,7 @@ class Worker:
         attempt = self._concerns.question(channel, self._origin)
         if attempt is not None:
             self._sender.send(attempt, partial(self._concerns.answered, channel, self._origin))
+
+
+def _news(tx: Transaction, now: int, holder: bytes) -> list[int]:
+    return due.due_tenants(tx, now, MOST_TENANTS) + due.renewed_tenants(tx, now, holder)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import msgspec
 import pytest
 
+from heliograph.delivery import actions
 from heliograph.delivery.settling import Rules
+from heliograph.errors import Unavailable
 from tests.conformance.postroom import DAYS, OK, SCHEDULE, SECONDS, SILENT, Answer, Postroom, Receivers
 
 if TYPE_CHECKING:
@@ -502,6 +505,39 @@ def test_request_that_is_cut_off_by_the_end_does_not_count(room: Postroom) -> No
     assert (delivery.state, delivery.attempts) == ("delivered", 1)
 
 
+def test_worker_that_dies_before_it_settled_sends_again_under_the_same_id(room: Postroom) -> None:
+    room.endpoint("a.example")
+    room.receivers.answers["a.example"] = SILENT
+    (event,) = room.publish()
+    dead = room.worker()
+    room.work(dead)
+    room.receivers.answer_all()  # the receiver has it, and nobody is left to note that
+    room.later(46)
+    room.work(room.worker(receivers=(heirs := Receivers())))
+    assert room.receivers.events_at("a.example") == heirs.events_at("a.example") == [event]
+    (delivery,) = room.deliveries()
+    assert (delivery.state, delivery.attempts) == ("delivered", 2)
+
+
+def test_database_that_fails_for_a_while_loses_no_outcome(room: Postroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    room.endpoint("a.example")
+    room.receivers.answers["a.example"] = SILENT
+    room.publish()
+    worker = room.worker()
+    room.work(worker)
+    failing = Mock(side_effect=Unavailable("The database cannot be written now."))
+    with monkeypatch.context() as outage:
+        outage.setattr("heliograph.delivery.worker.AGAIN", 0)
+        outage.setattr(room.store, "write", failing)
+        room.receivers.answer_all()
+        while failing.call_count < 3:
+            worker.step()
+    assert room.states() == ["pending"]
+    room.work(worker)
+    assert room.states() == ["delivered"]
+    assert len(room.receivers.requests) == 1
+
+
 # -- consent --------------------------------------------------------------------------------------------------------
 
 
@@ -575,8 +611,6 @@ def test_deliveries_are_found_by_what_became_of_them(room: Postroom) -> None:
 
 
 def test_old_deliveries_are_forgotten_and_pending_ones_stay(room: Postroom) -> None:
-    from heliograph.delivery import actions
-
     paused = room.endpoint("p.example")
     room.switch("pause", paused)
     room.endpoint("a.example")

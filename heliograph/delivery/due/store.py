@@ -31,22 +31,33 @@ def note_due_for(tx: Transaction, scope: Scope, endpoint_uid: bytes, at: int) ->
     )  # fmt: skip
 
 
-def due_tenants(tx: Transaction, now: int, holder: bytes, limit: int) -> list[tuple[int, int]]:
-    """Read (tenant, when it is due) where something is due and nobody else than `holder` sees to it."""
+def due_tenants(tx: Transaction, now: int, limit: int) -> list[int]:
+    """Read the tenants in which something is due and that nobody sees to, what is due first first."""
     rows = tx.all(
-        "select tenant_id, next_due from due_tenant where next_due <= :now and (leased_until <= :now or"
-        " holder = :holder) order by next_due, tenant_id limit :limit",
-        now=now, holder=holder, limit=limit,
+        "select tenant_id from due_tenant where next_due <= :now and leased_until <= :now"
+        " order by next_due, tenant_id limit :limit",
+        now=now, limit=limit,
     )  # fmt: skip
-    return [(row[0], row[1]) for row in rows]
+    return [row[0] for row in rows]
+
+
+def renewed_tenants(tx: Transaction, now: int, holder: bytes) -> list[int]:
+    """Read the tenants that this worker sees to and in which something came to be due since it last held them."""
+    rows = tx.all(
+        "select tenant_id from due_tenant where next_due <= :now and holder = :holder", now=now, holder=holder
+    )
+    return [row[0] for row in rows]
 
 
 def hold(tx: Transaction, scope: Scope, holder: bytes, until: int) -> bool:
-    """See to a tenant until then, and keep others from it; tell whether nobody else does."""
+    """See to a tenant until then, and keep others from it; tell whether nobody else does.
+
+    Whatever comes to be due from here on is told apart by the time in the row, which is that of the lease meanwhile.
+    """
     return bool(
         tx.run(
-            "update due_tenant set holder = :holder, leased_until = :until where tenant_id = :tenant_id"
-            " and (leased_until <= :now or holder = :holder)",
+            "update due_tenant set holder = :holder, leased_until = :until, next_due = :until"
+            " where tenant_id = :tenant_id and (leased_until <= :now or holder = :holder)",
             tenant_id=scope.tenant_id, holder=holder, until=until, now=tx.now,
         )
     )  # fmt: skip
