@@ -49,7 +49,7 @@ def _destinations(matcher: Matcher, event: Prepared) -> tuple[Destination, ...]:
     # The type is the platform's own, so no caller can send an event to one endpoint past its filters.
     if event.type == TEST_TYPE:
         return matcher.only(event.target_id_key)
-    return matcher.match((event.type, event.criticality, event.code, event.target_type))
+    return matcher.match((event.type, event.family, event.criticality, event.code, event.target_type))
 
 
 def _matcher(tx: Transaction, scope: Scope, version: int) -> Matcher:

@@ -40,7 +40,7 @@ from heliograph.tenancy.access import tenants_below
 from heliograph.tenancy.model import Scope
 from heliograph.times import print_time
 
-MATCHED = frozenset(("event_types", "criticalities", "target_types", "codes", "ordering"))
+MATCHED = frozenset(("event_types", "families", "criticalities", "target_types", "codes", "ordering"))
 """Settings that decide what an endpoint gets, and how it is written down for it."""
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from heliograph.devices.model import CustomMetadata
+from heliograph.eventlog.model import Family
 from heliograph.ids import Secret
 
 State = Literal["active", "paused", "disabled"]
@@ -64,6 +65,7 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     event_types: tuple[str, ...]
+    families: tuple[Family, ...] = ()
     criticalities: tuple[int, ...] = ()
     target_types: tuple[str, ...] = ()
     codes: tuple[int, ...] = ()

@@ -22,6 +22,7 @@ from heliograph.endpoints.model import (
 )
 from heliograph.endpoints.tls import Tls
 from heliograph.errors import Fault, Invalid
+from heliograph.eventlog.model import Family
 from heliograph.strict_json import pointer_to
 
 T = TypeVar("T")
@@ -64,6 +65,7 @@ class SettingsPatch(msgspec.Struct, frozen=True, kw_only=True):
     """What to change of an endpoint's settings; what is UNSET stays."""
 
     event_types: tuple[str, ...] | UnsetType = UNSET
+    families: tuple[Family, ...] | UnsetType = UNSET
     criticalities: tuple[int, ...] | UnsetType = UNSET
     target_types: tuple[str, ...] | UnsetType = UNSET
     codes: tuple[int, ...] | UnsetType = UNSET

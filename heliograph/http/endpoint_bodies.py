@@ -33,7 +33,7 @@ from heliograph.endpoints.wishes import (
     read_headers,
 )
 from heliograph.errors import Invalid
-from heliograph.eventlog.model import LEAST_CRITICALITY
+from heliograph.eventlog.model import LEAST_CRITICALITY, Family
 from heliograph.eventlog.submission import EntityType
 from heliograph.ids import as_hex
 from heliograph.strict_json import END_OF_TEXT
@@ -47,6 +47,7 @@ EventTypePattern = Annotated[str, Meta(min_length=1, max_length=model.LONGEST_PA
 
 _Filter = Meta(max_length=model.MOST_FILTER_VALUES)
 EventTypes = Annotated[list[EventTypePattern], Meta(min_length=1, max_length=model.MOST_PATTERNS)]
+Families = Annotated[list[Family], _Filter]
 Criticalities = Annotated[list[Annotated[int, Meta(ge=0, le=LEAST_CRITICALITY)]], _Filter]
 TargetTypes = Annotated[list[EntityType], _Filter]
 Codes = Annotated[list[Annotated[int, Meta(ge=0, le=2**31 - 1)]], _Filter]
@@ -69,6 +70,7 @@ class NewEndpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     url: str
     event_types: EventTypes = msgspec.field(default_factory=lambda: ["*"])
+    families: Families = []
     criticalities: Criticalities = []
     target_entity_types: TargetTypes = []
     event_codes: Codes = []
@@ -99,6 +101,7 @@ class EndpointChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     url: str | UnsetType = UNSET
     event_types: EventTypes | UnsetType = UNSET
+    families: Families | UnsetType = UNSET
     criticalities: Criticalities | UnsetType = UNSET
     target_entity_types: TargetTypes | UnsetType = UNSET
     event_codes: Codes | UnsetType = UNSET
@@ -139,6 +142,7 @@ class EndpointBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     state: State
     disabled_reason: DisabledReason | None
     event_types: tuple[str, ...]
+    families: tuple[Family, ...]
     criticalities: tuple[int, ...]
     target_entity_types: tuple[str, ...]
     event_codes: tuple[int, ...]
@@ -183,6 +187,7 @@ def body_of(endpoint: Endpoint, secrets: EndpointSecrets) -> EndpointBody:
         state=endpoint.state,
         disabled_reason=endpoint.health.disabled_reason,
         event_types=wanted.event_types,
+        families=wanted.families,
         criticalities=wanted.criticalities,
         target_entity_types=wanted.target_types,
         event_codes=wanted.codes,
@@ -225,6 +230,7 @@ def wish_of(new: NewEndpoint, now: int) -> EndpointWish:
     """
     settings = EndpointSettings(
         event_types=each_once(new.event_types),
+        families=each_once(new.families),
         criticalities=each_once(new.criticalities),
         target_types=each_once(new.target_entity_types),
         codes=each_once(new.event_codes),
@@ -251,6 +257,7 @@ def patch_of(given: EndpointChange, now: int) -> EndpointPatch:
     """
     settings = SettingsPatch(
         event_types=_each_once(given.event_types),
+        families=_each_once(given.families),
         criticalities=_each_once(given.criticalities),
         target_types=_each_once(given.target_entity_types),
         codes=_each_once(given.event_codes),

@@ -104,7 +104,7 @@ async def _scope(request: Request, permission: str) -> Scope:
     return await request.services.scope(request.known, permission, request.query(TenantQuery).tenant_uid)
 
 
-async def _on_all_logs(request: Request, scope: Scope, write: Callable[[list[int]], Awaitable[T]]) -> T:
+async def on_all_logs(request: Request, scope: Scope, write: Callable[[list[int]], Awaitable[T]]) -> T:
     """Carry out a change that locks the log of every tenant at or below the scope's, again when some were added."""
     for _ in range(TRIES - 1):
         with suppress(actions.TenantsAdded):
@@ -149,7 +149,7 @@ async def create_endpoint(request: Request) -> Response:
 
         return await change(request, scope, act, tenants)
 
-    return await _on_all_logs(request, scope, write)
+    return await on_all_logs(request, scope, write)
 
 
 async def show_endpoint(request: Request) -> Response:
@@ -172,7 +172,7 @@ async def update_endpoint(request: Request) -> Response:
         )
         return await services.write(step, tenants)
 
-    return _response(request, scope, await _on_all_logs(request, scope, write))
+    return _response(request, scope, await on_all_logs(request, scope, write))
 
 
 async def delete_endpoint(request: Request) -> Response:
@@ -184,7 +184,7 @@ async def delete_endpoint(request: Request) -> Response:
         step = partial(actions.delete, scope=scope, uid=uid, version=version, tenants=tenants)
         await request.services.write(step, tenants)
 
-    await _on_all_logs(request, scope, write)
+    await on_all_logs(request, scope, write)
     request.services.runner.notice()
     return Response(204)
 
@@ -258,7 +258,7 @@ async def _switch_on_all_logs(request: Request, switch: Callable[..., Endpoint])
         step = partial(switch, scope=scope, uid=uid, version=version, tenants=tenants)
         return await request.services.write(step, tenants)
 
-    return _response(request, scope, await _on_all_logs(request, scope, write))
+    return _response(request, scope, await on_all_logs(request, scope, write))
 
 
 async def show_health(request: Request) -> Response:

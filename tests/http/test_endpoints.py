@@ -85,6 +85,7 @@ def owner_of(api: Api) -> Owner:
 def test_endpoint_is_made_shown_changed_and_deleted(owner_of: Owner) -> None:
     given = {
         "eventTypes": ["access_code.*", "Device.Removed", "access_code.*"],
+        "families": ["flat", "domain"],
         "criticalities": [1, 2, 1],
         "targetEntityTypes": ["Device"],
         "eventCodes": [10001],

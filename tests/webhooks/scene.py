@@ -122,7 +122,8 @@ class Scene:
                 self._sent("POST", f"/v1/deliveries/{delivery['id']}/resend", {})
 
     def _has_settled(self, listed: str, number: int) -> bool:
-        return sum(one["state"] == "delivered" for one in self._sent("GET", listed)["data"]) == number
+        settled = [one for one in self._sent("GET", listed)["data"] if one["state"] == "delivered"]
+        return len(settled) == number
 
     def _read(self, request: bytes) -> Capture:
         head, _, body = request.partition(b"\r\n\r\n")
