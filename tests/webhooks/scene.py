@@ -126,11 +126,8 @@ class Scene:
         return len(settled) == number
 
     def _read(self, request: bytes) -> Capture:
-        head, _, body = request.partition(b"\r\n\r\n")
-        headers = {name.lower(): value for name, value in header_lines(head)}
         path = path_of(request)
-        secrets, publics = self._keys[path]
-        return Capture(self._url(path), headers, body, secrets, publics)
+        return Capture(self._url(path), *read_request(request), *self._keys[path])
 
     def _url(self, path: str) -> str:
         return f"http://127.0.0.1:{self._receiver.port}{path}"
@@ -169,6 +166,12 @@ class Reluctant(Receiver):
 def path_of(request: bytes) -> str:
     """Return the path that a request is for."""
     return request.split(b" ", 2)[1].decode()
+
+
+def read_request(request: bytes) -> tuple[dict[str, str], bytes]:
+    """Return headers, their names in lower case, and body of a request."""
+    head, _, body = request.partition(b"\r\n\r\n")
+    return {name.lower(): value for name, value in header_lines(head)}, body
 
 
 def _body(request: bytes) -> bytes:
