@@ -52,6 +52,7 @@ _BY_CODE: dict[int, OutcomeClass] = {
     pycurl.E_PARTIAL_FILE: "connection_reset",
     pycurl.E_OPERATION_TIMEDOUT: "timeout",
     pycurl.E_SSL_CONNECT_ERROR: "tls_failed",
+    43: "tls_failed",  # CURLE_BAD_FUNCTION_ARGUMENT: a key that is encrypted, broken, or not the certificate's
     pycurl.E_GOT_NOTHING: "connection_reset",
     pycurl.E_SEND_ERROR: "connection_reset",
     pycurl.E_RECV_ERROR: "connection_reset",
@@ -60,6 +61,7 @@ _BY_CODE: dict[int, OutcomeClass] = {
     pycurl.E_PEER_FAILED_VERIFICATION: "certificate_refused",
     pycurl.E_SSL_CACERT_BADFILE: "tls_failed",
     pycurl.E_SSL_ISSUER_ERROR: "certificate_refused",
+    pycurl.E_BAD_CONTENT_ENCODING: "bad_response",
     92: "connection_reset",  # CURLE_HTTP2_STREAM
     97: "proxy_failed",  # CURLE_PROXY
     98: "tls_failed",  # CURLE_SSL_CLIENTCERT
@@ -281,7 +283,10 @@ class Transfer:
             return "proxy_failed"
         if code == pycurl.E_RECV_ERROR and status is None and "alert" in message:
             return "tls_failed"  # in TLS 1.3 the receiver judges the client's certificate after the handshake
-        return _BY_CODE.get(code, "sender_failed")
+        if code == pycurl.E_RECV_ERROR and "chunk" in message:
+            return "bad_response"  # chunks that are none have no code of their own
+        # What libcurl finds wrong once the receiver has spoken is the receiver's, whatever the code.
+        return _BY_CODE.get(code) or ("sender_failed" if status is None else "bad_response")
 
     def _timings(self, curl: Any) -> Timings:
         connect, tls, first = (

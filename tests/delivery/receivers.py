@@ -109,6 +109,10 @@ class Receiver:
 
         return script
 
+    def reply(self, answer: bytes) -> None:
+        """Give every request on connections from now on this answer."""
+        self._script = self.answering(answer)
+
     def __enter__(self) -> Receiver:
         self._start(self._accept)
         return self
@@ -147,7 +151,9 @@ class Receiver:
                     self._script(Connection(plain, self._stopping))
                 else:
                     with self._tls.wrap_socket(plain, server_side=True) as wrapped:
+                        self._open.add(wrapped)
                         self._script(Connection(wrapped, self._stopping))
+                        self._open.discard(wrapped)
         finally:
             self._open.discard(plain)
             plain.close()

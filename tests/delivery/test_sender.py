@@ -50,7 +50,7 @@ def test_request_arrives_as_it_was_given(post: Post) -> None:
 
 def test_outcome_tells_what_the_receiver_answered_and_how_long_each_step_took(post: Post) -> None:
     with Receiver() as receiver:
-        receiver._script = receiver.answering(answer("200 OK", "X-A: 1\r\nx-a:  2 \r\n", b"thanks"))
+        receiver.reply(answer("200 OK", "X-A: 1\r\nx-a:  2 \r\n", b"thanks"))
         outcome = post.send(f"http://receiver.test:{receiver.port}/")
     assert outcome.headers == (("content-length", "6"), ("X-A", "1"), ("x-a", "2"))
     assert (outcome.body, outcome.truncated, outcome.message) == (b"thanks", False, "The receiver answered 200.")
@@ -107,7 +107,7 @@ def test_header_that_would_change_the_message_is_not_sent(post: Post, header: tu
 )  # fmt: skip
 def test_status_decides_the_class_of_a_complete_answer(post: Post, status: str, outcome: str) -> None:
     with Receiver() as receiver:
-        receiver._script = receiver.answering(answer(status, "retry-after: 7\r\n"))
+        receiver.reply(answer(status, "retry-after: 7\r\n"))
         found = post.send(f"http://receiver.test:{receiver.port}/")
     assert (found.outcome, found.status) == (outcome, int(status[:3]))
     assert ("retry-after", "7") in found.headers
@@ -119,7 +119,7 @@ def test_status_decides_the_class_of_a_complete_answer(post: Post, status: str, 
 def test_redirect_is_not_followed(post: Post, status: int, place: str) -> None:
     with Receiver() as receiver:
         location = place.format(port=receiver.port)
-        receiver._script = receiver.answering(answer(f"{status} Moved", f"location: {location}\r\n"))
+        receiver.reply(answer(f"{status} Moved", f"location: {location}\r\n"))
         outcome = post.send(f"http://receiver.test:{receiver.port}/")
     assert (outcome.outcome, outcome.status) == ("redirect", status)
     assert ("location", location) in outcome.headers
@@ -129,7 +129,7 @@ def test_redirect_is_not_followed(post: Post, status: int, place: str) -> None:
 def test_interim_answers_are_passed_over(post: Post) -> None:
     with Receiver() as receiver:
         interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
-        receiver._script = receiver.answering(interim + answer("200 OK", "x: y\r\n"))
+        receiver.reply(interim + answer("200 OK", "x: y\r\n"))
         outcome = post.send(f"http://receiver.test:{receiver.port}/")
     assert (outcome.outcome, outcome.headers) == ("delivered", (("content-length", "0"), ("x", "y")))
 
@@ -137,7 +137,7 @@ def test_interim_answers_are_passed_over(post: Post) -> None:
 def test_chunked_answer_is_put_together(post: Post) -> None:
     with Receiver() as receiver:
         chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
-        receiver._script = receiver.answering(chunked)
+        receiver.reply(chunked)
         assert post.send(f"http://receiver.test:{receiver.port}/").body == b"abcde"
 
 
@@ -164,7 +164,7 @@ def test_body_that_is_longer_than_what_is_kept_is_read_to_its_end_for_the_connec
     post: Post,
 ) -> None:
     with Receiver() as receiver:
-        receiver._script = receiver.answering(answer("200 OK", body=b"x" * 40_000))
+        receiver.reply(answer("200 OK", body=b"x" * 40_000))
         outcomes = [post.send(f"http://receiver.test:{receiver.port}/") for _ in range(2)]
     assert [(len(found.body), found.truncated) for found in outcomes] == [(16 * 1024, True)] * 2
     assert receiver.connections == 1
@@ -173,7 +173,7 @@ def test_body_that_is_longer_than_what_is_kept_is_read_to_its_end_for_the_connec
 def test_compressed_answer_is_not_decompressed(post: Post) -> None:
     bomb = gzip.compress(b"\0" * 20_000_000)
     with Receiver() as receiver:
-        receiver._script = receiver.answering(answer("200 OK", "content-encoding: gzip\r\n", bomb))
+        receiver.reply(answer("200 OK", "content-encoding: gzip\r\n", bomb))
         outcome = post.send(f"http://receiver.test:{receiver.port}/")
     assert (outcome.outcome, outcome.body) == ("delivered", bomb[: 16 * 1024])
 
@@ -199,8 +199,29 @@ def test_endless_header_is_cut_off(post: Post, flood: bytes) -> None:
         assert cut.wait(PATIENCE)
 
 
+def test_switch_of_protocols_that_nobody_asked_for_is_no_answer(post: Post) -> None:
+    with Receiver() as receiver:
+        receiver.reply(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n")
+        found = post.send(f"http://receiver.test:{receiver.port}/", timeout=0.3)
+    assert (found.outcome, found.status) == ("timeout", None)
+
+
 @pytest.mark.parametrize(
-    "reply", [b"hello\r\n\r\n", b"SSH-2.0-OpenSSH_9\r\n", b"\x16\x03\x01\x00\x00", b"HTTP/1.1 2\r\n\r\n"]
+    "reply",
+    [
+        b"hello\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9\r\n",
+        b"\x16\x03\x01\x00\x00",
+        b"HTTP/1.1 2\r\n\r\n",
+        b"HTTP/1.1 099 Odd\r\n\r\n",
+        b"HTTP/2 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx\0: y\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: -5\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 7\r\n\r\nabcde",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+    ],
 )
 def test_answer_that_is_not_http_is_a_bad_response(post: Post, reply: bytes) -> None:
     def script(connection: Connection) -> None:
@@ -209,7 +230,7 @@ def test_answer_that_is_not_http_is_a_bad_response(post: Post, reply: bytes) -> 
 
     with Receiver(script) as receiver:
         found = post.send(f"http://receiver.test:{receiver.port}/")
-    assert (found.outcome, found.status, found.headers) == ("bad_response", None, ())
+    assert found.outcome == "bad_response"
 
 
 # -- connections that fail ------------------------------------------------------------------------------------------
@@ -426,7 +447,7 @@ def test_address_is_checked_before_a_proxy_is_asked(make_post: Callable[..., Pos
 
 def test_proxy_that_does_not_carry_the_request_is_not_the_receivers_fault(make_post: Callable[..., Post]) -> None:
     with Receiver() as proxy:
-        proxy._script = proxy.answering(answer("403 Forbidden"))
+        proxy.reply(answer("403 Forbidden"))
         refused = make_post(proxy=Secret(f"http://127.0.0.1:{proxy.port}")).send("http://8.8.4.4/")
     missing = make_post(proxy=Secret(f"http://127.0.0.1:{unused_port()}")).send("http://8.8.4.4/")
     assert [found.outcome for found in (refused, missing)] == ["proxy_failed"] * 2
@@ -442,6 +463,5 @@ def test_every_class_has_one_row_with_a_meaning_and_a_remedy() -> None:
     assert set(CLASSES) >= OURS
 
 
-@pytest.mark.parametrize("status", range(100, 1000))
-def test_only_200_to_299_is_delivered(status: int) -> None:
-    assert (by_status(status) == "delivered") == (200 <= status <= 299)
+def test_only_200_to_299_is_delivered() -> None:
+    assert [status for status in range(1000) if by_status(status) == "delivered"] == list(range(200, 300))
