@@ -168,12 +168,15 @@ class Transfer:
         curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)
         curl.setopt(pycurl.SSL_VERIFYPEER, 1)
         curl.setopt(pycurl.SSL_VERIFYHOST, 2)
-        curl.unsetopt(pycurl.CAPATH)
         attempt = self.attempt
+        file, folder = (None, None) if attempt.ca is not None else trusted_issuers()
+        for option, place in ((pycurl.CAINFO, file), (pycurl.CAPATH, folder)):
+            if place is not None:
+                curl.setopt(option, place)
+            else:
+                curl.unsetopt(option)
         if attempt.ca is not None:
             curl.setopt(pycurl.CAINFO_BLOB, attempt.ca.encode())
-        elif (file := trusted_issuers()) is not None:
-            curl.setopt(pycurl.CAINFO, file)
         if attempt.certificate is not None and attempt.private_key is not None:
             curl.setopt(pycurl.SSLCERT_BLOB, attempt.certificate.encode())
             curl.setopt(pycurl.SSLKEY_BLOB, attempt.private_key.reveal().encode())
@@ -314,12 +317,13 @@ class _OwnSocket(socket.socket):
 
 
 @functools.cache
-def trusted_issuers() -> str | None:
-    """Return the system's file of trusted issuers, where OpenSSL looks for it on this system; None if there is none.
+def trusted_issuers() -> tuple[str | None, str | None]:
+    """Return the file, or else the folder, of issuers that this system trusts; the environment may name another.
 
-    libcurl comes with a path of its own, that of the system it was built on.
+    libcurl's own path is that of the system it was built on.
     """
-    return ssl.get_default_verify_paths().cafile
+    paths = ssl.get_default_verify_paths()
+    return (paths.cafile, None) if paths.cafile else (None, paths.capath)
 
 
 def _bracketed(address: Address) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import threading
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 from heliograph.delivery.guard import read_url
 from heliograph.delivery.outcome import CLASSES, MEANINGS, OURS, Outcome, by_status
 from heliograph.delivery.sender import Attempt
+from heliograph.delivery.transfer import Transfer
 from heliograph.ids import Secret
 from tests.delivery.conftest import TENANT, Post
 from tests.delivery.receivers import (
@@ -358,6 +360,40 @@ def test_outcome_that_cannot_be_handed_over_stops_nothing(post: Post, caplog: py
         post.sender.send(attempt, faulty)
         assert post.send(url).delivered
     assert "could not be handed over" in caplog.text
+
+
+def test_sender_begins_anew_when_its_loop_fails(
+    post: Post, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    arrived, released = threading.Semaphore(0), threading.Event()
+    with Receiver(held(arrived, released)) as receiver:
+        url = f"http://receiver.test:{receiver.port}/"
+        post.begin(url)
+        assert arrived.acquire(timeout=PATIENCE)
+        with monkeypatch.context() as broken:
+            broken.setattr(post.sender, "_begin", lambda transfer: 1 / 0)
+            post.begin(url)
+            assert [post.next().outcome for _ in range(2)] == ["sender_failed"] * 2
+        released.set()
+        assert post.send(url).delivered
+    assert "begins anew" in caplog.text
+
+
+def test_want_of_descriptors_is_not_the_receivers_fault(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_more(*_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("heliograph.delivery.transfer._OwnSocket", no_more)
+    with Receiver() as receiver:
+        assert post.send(f"http://receiver.test:{receiver.port}/").outcome == "sender_failed"
+
+
+def test_nothing_of_an_attempt_is_kept_once_it_has_ended(post: Post) -> None:
+    with Receiver() as receiver:
+        for url in (f"http://receiver.test:{receiver.port}/", f"http://localhost:{receiver.port}/"):
+            assert post.send(url, body=b"x" * 1000).delivered
+    gc.collect()
+    assert [found for found in gc.get_objects() if isinstance(found, Transfer)] == []
 
 
 # -- the end --------------------------------------------------------------------------------------------------------

@@ -103,6 +103,12 @@ def test_next_address_is_not_tried_once_something_was_sent(post: Post, names: Na
     assert second.connections == 0
 
 
+def test_mapped_address_is_reached_where_the_one_inside_it_may_be(post: Post) -> None:
+    with Receiver() as receiver:
+        found = post.send(f"http://[::ffff:127.0.0.1]:{receiver.port}/")
+    assert (found.outcome, found.address) == ("delivered", "::ffff:7f00:1")
+
+
 def test_ipv6_receiver_is_reached(post: Post) -> None:
     with Receiver(address=("::1", 0)) as receiver:
         found = post.send(f"http://[::1]:{receiver.port}/")
@@ -202,6 +208,18 @@ def test_requests_that_wait_for_the_same_name_share_the_answer(make_post: MakePo
         held.released.set()
         assert [post.next().outcome for _ in range(6)] == ["delivered"] * 6
     assert held.asked == ["slow.test"]
+
+
+def test_name_that_nobody_waits_for_any_more_is_not_looked_up(make_post: MakePost) -> None:
+    held = Held()
+    post = make_post(resolver=Resolver(held, threads=1))
+    post.begin(f"http://slow.test:{unused_port()}/")
+    assert held.begun.acquire(timeout=PATIENCE)
+    assert post.send("http://late.test/", timeout=0.1).outcome == "dns_failed"
+    held.released.set()
+    post.next()
+    assert post.send(f"http://last.test:{unused_port()}/").outcome == "connect_refused"
+    assert held.asked == ["slow.test", "last.test"]
 
 
 def test_close_does_not_wait_for_a_name_server(make_post: MakePost) -> None:

@@ -56,7 +56,7 @@ def test_issuers_of_the_system_are_trusted_where_none_is_given(
 ) -> None:
     file = tmp_path / "issuers.pem"
     file.write_text(issuer.pem)
-    monkeypatch.setattr("heliograph.delivery.transfer.trusted_issuers", lambda: str(file))
+    monkeypatch.setattr("heliograph.delivery.transfer.trusted_issuers", lambda: (str(file), None))
     with Receiver(tls=context) as receiver:
         url = f"https://{NAME}:{receiver.port}/"
         post = make_post()
@@ -64,8 +64,16 @@ def test_issuers_of_the_system_are_trusted_where_none_is_given(
         assert post.send(url, ca=authority("another").pem).outcome == "certificate_refused"
 
 
-def test_system_has_a_file_of_issuers() -> None:
-    assert trusted_issuers() is None or Path(trusted_issuers() or "").is_file()
+def test_issuers_of_the_system_are_looked_for_where_openssl_does(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, issuer: Pair
+) -> None:
+    file = tmp_path / "issuers.pem"
+    file.write_text(issuer.pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    assert trusted_issuers.__wrapped__() == (str(file), None)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    assert trusted_issuers.__wrapped__() == (None, str(tmp_path))
 
 
 def test_certificate_of_an_unknown_issuer_is_refused(post: Post, context: ssl.SSLContext) -> None:
