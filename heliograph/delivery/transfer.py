@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import logging
 import re
 import socket
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pycurl
 
 from heliograph.delivery.guard import Address, Destination
-from heliograph.delivery.outcome import Outcome, OutcomeClass, Timings, by_status
+from heliograph.delivery.outcome import OURS, Outcome, OutcomeClass, Timings, by_status
 from heliograph.ids import Secret, Uid
+
+log = logging.getLogger(__name__)
 
 HEADER_BYTES = 32 * 1024  # of all header blocks of one answer together, 1xx and trailers included
 HEADER_COUNT = 100
@@ -80,8 +83,8 @@ class Attempt:
     key: str
     tenant_uid: Uid
     destination: Destination
-    headers: tuple[tuple[str, str], ...]
-    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = field(repr=False)  # they may hold secrets, as may the body
+    body: bytes = field(default=b"", repr=False)
     method: Literal["POST", "OPTIONS"] = "POST"
     timeout: float = 30.0
     http2: bool = True
@@ -136,10 +139,7 @@ class Transfer:
         curl.setopt(pycurl.PROTOCOLS, SCHEMES)
         curl.setopt(pycurl.REDIR_PROTOCOLS, SCHEMES)
         curl.setopt(pycurl.FOLLOWLOCATION, 0)
-        # Set even when empty: otherwise the environment's proxies would be used.
-        curl.setopt(pycurl.PROXY, proxy.reveal() if proxy else "")
-        curl.setopt(pycurl.NOPROXY, "")
-        curl.setopt(pycurl.HTTPPROXYTUNNEL, 1)
+        _set_proxy(curl, proxy)
         curl.setopt(pycurl.NOSIGNAL, 1)
         curl.setopt(pycurl.TIMEOUT_MS, max(1, int(left * 1000)))
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(patience * 1000)))
@@ -169,12 +169,7 @@ class Transfer:
         curl.setopt(pycurl.SSL_VERIFYPEER, 1)
         curl.setopt(pycurl.SSL_VERIFYHOST, 2)
         attempt = self.attempt
-        file, folder = (None, None) if attempt.ca is not None else trusted_issuers()
-        for option, place in ((pycurl.CAINFO, file), (pycurl.CAPATH, folder)):
-            if place is not None:
-                curl.setopt(option, place)
-            else:
-                curl.unsetopt(option)
+        _set_places(curl, pycurl.CAINFO, pycurl.CAPATH, (None, None) if attempt.ca is not None else trusted_issuers())
         if attempt.ca is not None:
             curl.setopt(pycurl.CAINFO_BLOB, attempt.ca.encode())
         if attempt.certificate is not None and attempt.private_key is not None:
@@ -239,6 +234,10 @@ class Transfer:
         complete = self._complete(code)
         if complete:
             message = f"The receiver answered {status}"
+        elif outcome in OURS:
+            # Details are the operator's: they may name its proxy.
+            log.error("a request was not made: %s (libcurl error %d)", message, code)
+            message = "The request did not leave the platform"
         return Outcome(
             key=self.attempt.key,
             outcome=outcome,
@@ -324,6 +323,23 @@ def trusted_issuers() -> tuple[str | None, str | None]:
     """
     paths = ssl.get_default_verify_paths()
     return (paths.cafile, None) if paths.cafile else (None, paths.capath)
+
+
+def _set_proxy(curl: Any, proxy: Secret | None) -> None:
+    # Set even when empty: otherwise the environment's proxies would be used.
+    curl.setopt(pycurl.PROXY, proxy.reveal() if proxy else "")
+    curl.setopt(pycurl.NOPROXY, "")
+    if proxy is not None:
+        curl.setopt(pycurl.HTTPPROXYTUNNEL, 1)  # the checked address travels in CONNECT
+        _set_places(curl, pycurl.PROXY_CAINFO, pycurl.PROXY_CAPATH, trusted_issuers())
+
+
+def _set_places(curl: Any, file_option: int, folder_option: int, places: tuple[str | None, str | None]) -> None:
+    for option, place in zip((file_option, folder_option), places, strict=True):
+        if place is not None:
+            curl.setopt(option, place)
+        else:
+            curl.unsetopt(option)
 
 
 def _bracketed(address: Address) -> str:

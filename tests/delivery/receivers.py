@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import struct
 import threading
@@ -65,6 +66,20 @@ class Connection:
         """Send the same over and over until the sender has gone; bounded to 64 MiB, should it never go."""
         for _ in range(64 * 1024 * 1024 // len(data)):
             self.send(data)
+
+    def join(self, onward: socket.socket) -> None:
+        """Carry bytes both ways until one side closes."""
+        onward.settimeout(PATIENCE)
+        other = {self.socket: onward, onward: self.socket}
+        while True:
+            found = select.select(list(other), [], [], PATIENCE)[0]
+            if not found:
+                return
+            for ready in found:
+                data = ready.recv(65536)
+                if not data:
+                    return
+                other[ready].sendall(data)
 
     def reset(self) -> None:
         """Close with RST instead of FIN."""

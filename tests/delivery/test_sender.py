@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import gc
 import gzip
+import socket
 import threading
 from collections.abc import Callable
 from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from heliograph.delivery.guard import read_url
+from heliograph.delivery.guard import Networks, read_url
 from heliograph.delivery.outcome import CLASSES, MEANINGS, OURS, Outcome, by_status
-from heliograph.delivery.sender import Attempt
+from heliograph.delivery.sender import Attempt, Sender
 from heliograph.delivery.transfer import Transfer
+from heliograph.errors import CannotStart
 from heliograph.ids import Secret
+from tests.delivery.certificates import Pair, issue, server_context
 from tests.delivery.conftest import TENANT, Post
 from tests.delivery.receivers import (
     NO_CONTENT,
@@ -48,6 +52,22 @@ def test_request_arrives_as_it_was_given(post: Post) -> None:
     ]
     assert (outcome.outcome, outcome.status, outcome.delivered) == ("delivered", 204, True)
     assert (outcome.key, outcome.address, outcome.http_version) == (url, "127.0.0.1", "1.1")
+
+
+def test_attempt_does_not_show_what_may_be_secret() -> None:
+    shown = repr(
+        Attempt(
+            key="k",
+            tenant_uid=TENANT,
+            destination=read_url("https://receiver.test/", "/url"),
+            headers=(("authorization", "sesame"),),
+            body=b"sesame",
+            certificate="public",
+            private_key=Secret("sesame"),
+        )
+    )
+    assert "public" in shown
+    assert "sesame" not in shown
 
 
 def test_outcome_tells_what_the_receiver_answered_and_how_long_each_step_took(post: Post) -> None:
@@ -444,7 +464,7 @@ def test_nothing_is_sent_after_close(post: Post) -> None:
 # -- the operator's proxy -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("variable", ["http_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize("variable", ["http_proxy", "all_proxy", "ALL_PROXY"])
 def test_proxy_of_the_environment_is_not_used(
     make_post: Callable[..., Post], monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
@@ -474,6 +494,27 @@ def test_proxy_of_the_operator_is_told_the_checked_address(
     assert found.headers == (("content-length", "0"), ("x", "y"))
 
 
+def test_proxy_of_the_operator_carries_tls_that_it_cannot_read(
+    make_post: Callable[..., Post], issuer: Pair, tmp_path: Path
+) -> None:
+    context = server_context(issue(issuer, "receiver.test"), tmp_path)
+    with Receiver(tls=context) as receiver:
+
+        def script(connection: Connection) -> None:
+            asked.append(connection.read_request())
+            connection.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            with socket.create_connection(("127.0.0.1", receiver.port)) as onward:
+                connection.join(onward)
+
+        asked: list[bytes] = []
+        with Receiver(script) as proxy:
+            post = make_post(proxy=Secret(f"http://127.0.0.1:{proxy.port}"))
+            assert post.send(f"https://receiver.test:{receiver.port}/", ca=issuer.pem).delivered
+            assert post.send(f"https://other.test:{receiver.port}/", ca=issuer.pem).outcome == "certificate_refused"
+    assert asked[0].startswith(f"CONNECT 127.0.0.1:{receiver.port} HTTP/1.1\r\n".encode())
+    assert len(receiver.requests) == 1
+
+
 def test_address_is_checked_before_a_proxy_is_asked(make_post: Callable[..., Post]) -> None:
     with Receiver() as proxy:
         post = make_post(proxy=Secret(f"http://127.0.0.1:{proxy.port}"))
@@ -486,8 +527,15 @@ def test_proxy_that_does_not_carry_the_request_is_not_the_receivers_fault(make_p
         proxy.reply(answer("403 Forbidden"))
         refused = make_post(proxy=Secret(f"http://127.0.0.1:{proxy.port}")).send("http://8.8.4.4/")
     missing = make_post(proxy=Secret(f"http://127.0.0.1:{unused_port()}")).send("http://8.8.4.4/")
-    assert [found.outcome for found in (refused, missing)] == ["proxy_failed"] * 2
-    assert refused.status is None
+    for found in (refused, missing):
+        assert (found.outcome, found.status, found.headers) == ("proxy_failed", None, ())
+        assert "127.0.0.1" not in found.message
+
+
+@pytest.mark.parametrize("proxy", ["", "proxy.test:3128", "ftp://proxy.test", "://"])
+def test_proxy_that_is_none_keeps_the_sender_from_starting(proxy: str) -> None:
+    with pytest.raises(CannotStart, match="delivery_proxy"):
+        Sender(Networks(), Secret(proxy))
 
 
 # -- the table ------------------------------------------------------------------------------------------------------
