@@ -175,7 +175,7 @@ class Transfer:
         if attempt.certificate is not None and attempt.private_key is not None:
             curl.setopt(pycurl.SSLCERT_BLOB, attempt.certificate.encode())
             curl.setopt(pycurl.SSLKEY_BLOB, attempt.private_key.reveal().encode())
-            # Without a password OpenSSL would ask for that of an encrypted key on the terminal, and wait.
+            # Without a password, some builds of OpenSSL ask on the terminal for that of an encrypted key, and wait.
             curl.setopt(pycurl.KEYPASSWD, "")
 
     # -- what libcurl calls ------------------------------------------------------------------------------------------
