@@ -371,13 +371,17 @@ def test_thousand_requests_at_once_all_end(post: Post) -> None:
 
 
 def test_outcome_that_cannot_be_handed_over_stops_nothing(post: Post, caplog: pytest.LogCaptureFixture) -> None:
+    called = threading.Event()
+
     def faulty(outcome: Outcome) -> None:
+        called.set()
         raise RuntimeError(outcome.key)
 
     with Receiver() as receiver:
         url = f"http://receiver.test:{receiver.port}/"
         attempt = Attempt(key="x", tenant_uid=TENANT, destination=read_url(url, "/url"), headers=())
         post.sender.send(attempt, faulty)
+        assert called.wait(PATIENCE)
         assert post.send(url).delivered
     assert "could not be handed over" in caplog.text
 
