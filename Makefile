@@ -16,13 +16,16 @@ LOCKED := install --quiet --disable-pip-version-check --only-binary :all: --requ
 INSTALL := $(BIN)/python -m pip $(LOCKED)
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock'
+# Seam's SDK verifies with the svix of the major before.
+OTHERS := sed '/^svix==/,/^    \# via/d' test.txt
 
 # The SDKs that tests/sdk drives, each with what it brings in an environment of its own: two versions of one package, and
-# its dependencies beside ours. npm writes its stamp itself.
+# its dependencies beside ours; and what tests/webhooks verifies deliveries with. npm writes its stamp itself.
 SDKS := .venv-seam-2/.sdk .venv-seam-3/.sdk
-NODE := tests/sdk/node
+NODE := tests/sdk/node tests/webhooks/node
+STAMP := node_modules/.package-lock.json
 ifneq ($(shell command -v npm),)
-SDKS += $(NODE)/node_modules/.package-lock.json
+SDKS += $(NODE:=/$(STAMP))
 endif
 
 .DEFAULT_GOAL := help
@@ -61,8 +64,8 @@ lock: ## pin the newest allowed versions in requirements/*.txt (needs uv; LOCK_A
 	cd requirements && $(LOCK) $(LOCK_ARGS) runtime.in --output-file runtime.txt
 	cd requirements && $(LOCK) $(LOCK_ARGS) build.in --output-file build.txt
 	cd requirements && $(LOCK) $(LOCK_ARGS) --constraints runtime.txt --constraints build.txt test.in --output-file test.txt
-	cd requirements && $(LOCK) $(LOCK_ARGS) --constraints test.txt seam-2.in --output-file seam-2.txt
-	cd requirements && $(LOCK) $(LOCK_ARGS) --constraints test.txt seam-3.in --output-file seam-3.txt
+	cd requirements && $(OTHERS) | $(LOCK) $(LOCK_ARGS) --constraints - seam-2.in --output-file seam-2.txt
+	cd requirements && $(OTHERS) | $(LOCK) $(LOCK_ARGS) --constraints - seam-3.in --output-file seam-3.txt
 	cd requirements && $(LOCK) $(LOCK_ARGS) --constraints test.txt bench.in --output-file bench.txt
 
 $(VENV)/pyvenv.cfg:
@@ -96,6 +99,6 @@ $(VENV)/.bench: $(VENV)/.test requirements/bench.txt
 	@$(BIN)/python -m pip --python .venv-seam-$*/bin/python $(LOCKED) --requirement $<
 	@touch $@
 
-$(NODE)/node_modules/.package-lock.json: $(NODE)/package.json $(NODE)/package-lock.json $(NODE)/.npmrc
-	@echo 'Installing the locked packages of $(NODE) ...'
-	@cd $(NODE) && npm ci --ignore-scripts --loglevel=error > /dev/null
+%/$(STAMP): %/package.json %/package-lock.json %/.npmrc
+	@echo 'Installing the locked packages of $* ...'
+	@cd $* && npm ci --ignore-scripts --loglevel=error > /dev/null

@@ -6,12 +6,19 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from heliograph import publish
 from heliograph.access_codes.completing import expire
 from heliograph.access_codes.forgetting import FORGETTING
 from heliograph.access_codes.reporting import report_kind
 from heliograph.clock import MICROSECONDS, Clock
+from heliograph.delivery import actions as deliveries
+from heliograph.delivery.backlog import CANCELLING
+from heliograph.delivery.counters import Counters
+from heliograph.delivery.guard import Networks
+from heliograph.delivery.policy import parse_schedule
+from heliograph.delivery.settling import Rules
 from heliograph.dialects.seam.app import SEAM
 from heliograph.errors import CannotStart
 from heliograph.eventlog.follower import IndexFollower
@@ -61,6 +68,16 @@ class FirstStart:
     token: Secret
 
 
+class Working(Protocol):
+    """Something with a thread of its own."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self) -> None:
+        """End what is at hand, and the thread."""
+
+
 class Platform:
     """Everything below HTTP, open and running: storage, master key and followers."""
 
@@ -95,13 +112,40 @@ class Platform:
         self.runner = Runner(self.store, self.jobs, self.upkeep.technical_error)
         self.recurring = Recurring(self.store, _chores(settings))
         self.store.on_commit = self.follower.notice
-        self._workers = (self.follower, self.upkeep, self.runner, self.recurring)
+        self.deliveries = Counters()
+        self._workers: list[Working] = [self.follower, self.upkeep, self.runner, self.recurring]
         for worker in self._workers:
             worker.start()
 
+    def deliver(self) -> None:
+        """Begin to deliver to endpoints, until the platform is closed.
+
+        Raises:
+            CannotStart: when the proxy of the settings cannot be used.
+        """
+        # Commands that open the platform for a moment need no HTTP client.
+        from heliograph.delivery.sender import Sender
+        from heliograph.delivery.worker import Worker
+
+        settings = self.settings
+        sender = Sender(Networks.parse(settings.delivery_allow_networks), settings.delivery_proxy)
+        rules = Rules(
+            schedule=parse_schedule(settings.delivery_retry_schedule),
+            warn_after=int(settings.delivery_warn_days * 86_400 * MICROSECONDS),
+            disable_after=int(settings.delivery_disable_days * 86_400 * MICROSECONDS),
+        )
+        worker = Worker(
+            self.store, self.sealer, sender, rules, slots=settings.delivery_concurrency,
+            origin=settings.delivery_origin, counters=self.deliveries,
+        )  # fmt: skip
+        worker.start()
+        self._workers.append(worker)
+
     def edge(self) -> Edge:
         """Return the ASGI application; the platform outlives it."""
-        parts = (self.settings, self.store, self.sealer, self.follower, self.upkeep, self.runner, self.jobs)
+        parts = (
+            self.settings, self.store, self.sealer, self.follower, self.upkeep, self.runner, self.jobs, self.deliveries,
+        )  # fmt: skip
         return Edge(ROUTES, lambda: Services(*parts, ROUTES.all), [SEAM])
 
     def close(self) -> None:
@@ -114,7 +158,8 @@ class Platform:
 
 def _job_kinds(settings: Settings, sealer: Sealer) -> tuple[JobKind, ...]:
     """Return every kind of longer work that this platform does."""
-    return DETACHING, FORGETTING, import_kind(parse_demands(settings.brand_demands), sealer), report_kind(sealer)
+    importing = import_kind(parse_demands(settings.brand_demands), sealer)
+    return DETACHING, FORGETTING, CANCELLING, importing, report_kind(sealer)
 
 
 OPERATIONS_ROUND_SECONDS = 5.0
@@ -145,10 +190,12 @@ def _chores(settings: Settings) -> list[Chore]:
 
     forget_jobs = partial(jobs.forget, kept_days=settings.job_days)
     forget_operations = partial(operations.forget, kept_days=settings.operation_days, limit=CHORE_ROWS)
+    forget_deliveries = partial(deliveries.forget, kept_days=settings.delivery_days, limit=CHORE_ROWS)
     chores = [
         Chore("expire-operations", OPERATIONS_ROUND_SECONDS, operations.overdue_tenants, expire),
         Chore("forget-operations", JOBS_ROUND_SECONDS, all_tenants, forget_operations),
         Chore("forget-attempts", ATTEMPTS_ROUND_SECONDS, with_old_attempts, forget_attempts),
+        Chore("forget-deliveries", ATTEMPTS_ROUND_SECONDS, deliveries.tenants_with_deliveries, forget_deliveries),
         Chore("forget-jobs", JOBS_ROUND_SECONDS, all_tenants, forget_jobs),
     ]
     if silence:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from heliograph.delivery.guard import Networks
+from heliograph.delivery.policy import STANDARD_SCHEDULE, parse_schedule
+from heliograph.endpoints.model import LONGEST_WAIT, MOST_TRIES
 from heliograph.errors import CannotStart
 from heliograph.ids import Secret
 from heliograph.provisioning.recipes import parse_demands
@@ -45,6 +49,28 @@ def _networks(value: str) -> str | None:
                 ipaddress.ip_network(part.strip())
     except ValueError:
         return "must be a list of networks such as 10.0.0.0/8,fd00::/8"
+    return None
+
+
+def _host_name(value: str) -> str | None:
+    return None if re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", value) else "must be a host name"
+
+
+def _networks_of_tenants(value: str) -> str | None:
+    try:
+        Networks.parse(value)
+    except ValueError:
+        return "must be a list of networks such as 127.0.0.0/8,10.1.0.0/16@<tenant uid>"
+    return None
+
+
+def _schedule(value: str) -> str | None:
+    try:
+        waits = parse_schedule(value)
+    except ValueError:
+        return "must be seconds such as 0,5,300"
+    if not 1 <= len(waits) <= MOST_TRIES or not all(0 <= wait <= LONGEST_WAIT for wait in waits):
+        return f"must have 1 to {MOST_TRIES} waits of at most {LONGEST_WAIT} seconds"
     return None
 
 
@@ -148,6 +174,38 @@ class Settings:
         "seconds",
         "A connected device that is silent for longer counts as offline; 0 is never.",
         _between(0, 30 * 86_400),
+    )
+    delivery_worker: str = _setting(
+        "on", "on or off", "Whether serve delivers to endpoints; off where 'heliograph worker' does.",
+        _one_of("on", "off"),
+    )  # fmt: skip
+    delivery_retry_schedule: str = _setting(
+        ",".join(map(str, STANDARD_SCHEDULE)), "seconds,seconds,...",
+        "Waits before each attempt at a delivery, counted from the one before; endpoints may have their own.",
+        _schedule,
+    )  # fmt: skip
+    delivery_warn_days: float = _setting(
+        2.0, "days", "An endpoint that fails for so long is warned about.", _between(0.000001, 365)
+    )
+    delivery_disable_days: float = _setting(
+        5.0, "days", "An endpoint that fails for so long is disabled.", _between(0.000001, 365)
+    )
+    delivery_days: int = _setting(
+        30, "days", "How long deliveries that ended, and the attempts at them, are kept.", _between(1, 3650)
+    )
+    delivery_concurrency: int = _setting(
+        200, "requests", "Most requests to endpoints that are under way at once in one process.", _between(2, 5000)
+    )
+    delivery_origin: str = _setting(
+        "heliograph", "name", "Who asks receivers for their consent; best the platform's own host name.", _host_name
+    )
+    delivery_allow_networks: str = _setting(
+        "", "network,network@tenant,...",
+        "Private networks that endpoints may lie in: 127.0.0.0/8 for all, 10.1.0.0/16@<tenant uid> for one tenant.",
+        _networks_of_tenants,
+    )  # fmt: skip
+    delivery_proxy: Secret | None = _setting(
+        None, "address", "Proxy for all requests to endpoints, as http://, https:// or socks5://; none else is used."
     )
     index_share: float = _setting(
         0.1, "share of time", "Most of the writer's time that indexing takes while a burst arrives.", _between(0.01, 1)

@@ -17,7 +17,9 @@ from heliograph.catalog import events as catalog
 from heliograph.catalog.definition import Catalog, EventDefinition
 from heliograph.catalog.system import SYSTEM
 from heliograph.connected_accounts import events as connected_accounts
+from heliograph.delivery import events as deliveries
 from heliograph.devices import events as devices
+from heliograph.endpoints import events as endpoints
 from heliograph.eventlog import events as eventlog
 from heliograph.jobs import events as jobs
 from heliograph.presence import events as presence
@@ -39,6 +41,8 @@ _SECTIONS: tuple[tuple[str, ModuleType], ...] = (
     ("Provisioning recipes", provisioning),
     ("Access codes: managed", managed_access_codes),
     ("Access codes: unmanaged", access_codes),
+    ("Endpoints", endpoints),
+    ("Deliveries", deliveries),
 )
 _ID = "0197b3d1-5275-78a1-b2c3-d4e5f6071829"
 

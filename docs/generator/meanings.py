@@ -147,6 +147,24 @@ MEANINGS: Mapping[str, str] = {
     "error_code": "The error, for programs.",
     "warning_code": "The warning, for programs.",
     "message": "The same for people.",
+    # endpoints
+    "host": "Where its URL leads; path and query are not told, for they often are secrets.",
+    "eventTypes": "Which types of events it asks for.",
+    "format": "What the body of its deliveries is.",
+    "changed": "The names of the fields that changed.",
+    "failingSince": "The first failure after the last success; left out when it does not fail.",
+    "lastError": "How the last attempt ended; left out when that is not known.",
+    "Endpoint.Disabled.reason": "`caller`: somebody did it; `gone`: it answered 410; `failing`: nothing reached it.",
+    "Endpoint.Test.message": "Words for whoever looks at it.",
+    "Endpoint.kind": "Which key: the symmetric one, or the Ed25519 key.",
+    "deliveryId": "The delivery.",
+    "endpointUid": "The endpoint.",
+    "Delivery.tenantUid": "The tenant whose event it is.",
+    "eventId": "The event that was to be delivered.",
+    "eventType": "Its type; left out when it has none.",
+    "Delivery.attempts": "How many attempts there were.",
+    "lastStatus": "The status of the last answer; left out when there was none.",
+    "overlapEndsAt": "Until when the key that was replaced goes on to sign.",
 }
 
 

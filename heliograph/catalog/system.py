@@ -10,7 +10,9 @@ from heliograph.access_codes import managed_events as managed_access_codes
 from heliograph.catalog import events as catalog
 from heliograph.catalog.definition import Catalog
 from heliograph.connected_accounts import events as connected_accounts
+from heliograph.delivery import events as deliveries
 from heliograph.devices import events as devices
+from heliograph.endpoints import events as endpoints
 from heliograph.eventlog import events as eventlog
 from heliograph.jobs import events as jobs
 from heliograph.presence import events as presence
@@ -30,4 +32,6 @@ SYSTEM = Catalog(
     + provisioning.EVENTS
     + access_codes.EVENTS
     + managed_access_codes.EVENTS
+    + endpoints.EVENTS
+    + deliveries.EVENTS
 )

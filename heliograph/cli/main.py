@@ -11,8 +11,10 @@ from heliograph.cli import (
     access_codes,
     accounts,
     connected_accounts,
+    deliveries,
     devices,
     doctor,
+    endpoints,
     events,
     jobs,
     operate,
@@ -36,11 +38,12 @@ app = typer.Typer(
     name="heliograph", help=HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
 )
 app.command()(operate.serve)
+app.command()(operate.worker)
 app.command()(operate.init)
 app.command()(operate.migrate)
 for group in (
     tenants.app, accounts.accounts, accounts.keys, events.app, types.app, recipes.app, devices.app,
-    connected_accounts.app, access_codes.app, jobs.app,
+    connected_accounts.app, access_codes.app, endpoints.app, deliveries.app, jobs.app,
 ):  # fmt: skip
     app.add_typer(group)
 app.command()(simulate.simulate)

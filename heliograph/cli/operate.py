@@ -1,4 +1,4 @@
-"""`heliograph serve`, `init`, `migrate` and `openapi`: what whoever runs the platform needs."""
+"""`heliograph serve`, `worker`, `init`, `migrate` and `openapi`: what whoever runs the platform needs."""
 
 from __future__ import annotations
 
@@ -36,6 +36,18 @@ def serve(
     from heliograph.cli import server
 
     server.serve(settings)
+
+
+@plain_errors
+def worker(database_url: DatabaseUrl = None) -> None:
+    """Deliver to endpoints, beside other servers and workers on the same PostgreSQL.
+
+    With SQLite, serve delivers. SIGTERM and Ctrl-C end it once the requests under way are answered.
+    """
+    settings = load_settings(data=None, database_url=database_url)
+    from heliograph.cli import delivering
+
+    delivering.run(settings)
 
 
 @plain_errors

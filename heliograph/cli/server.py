@@ -48,6 +48,8 @@ def serve(settings: Settings) -> None:
         if first is not None:
             # Before anything else can fail: it is shown this once.
             print_key(first)
+        if settings.delivery_worker == "on":
+            platform.deliver()
         with _listen(settings.host, settings.port) as listener:
             _Server(platform, _url_of(listener)).run(sockets=[listener])
     finally:

@@ -26,10 +26,22 @@ SLOW_STEP = 5
 LONGEST_SLOWNESS = 3600
 """Seconds for which an endpoint that asked for less is left alone: doubled each time it asks again, up to an hour."""
 
+MOST_STEPS = 12
+"""Steps after which the time is an hour for certain, and need not be counted on."""
+
 ASKS_FOR_LESS = frozenset((429, 502, 503, 504))
 MAY_NAME_A_TIME = frozenset((429, 503))
 
 Answer = Literal["success", "gone", "less", "failure"]
+
+
+def parse_schedule(text: str) -> tuple[int, ...]:
+    """Read a schedule such as `0,5,300`.
+
+    Raises:
+        ValueError: when it is none.
+    """
+    return tuple(int(part) for part in text.split(","))
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,11 +94,14 @@ def after(health: Health, reply: Reply, now: int) -> Health:
     health = msgspec.structs.replace(health, failing_since=since, last_failure_at=now)
     if answer != "less":
         return health
-    seconds = min(SLOW_STEP * 2**health.slow_step, LONGEST_SLOWNESS)
-    until = now + seconds * MICROSECONDS
+    until, step = health.slowed_until, health.slow_step
+    # Several that were under way together ask for less together; that counts once.
+    if until is None or until <= now:
+        until = now + min(SLOW_STEP * 2**step, LONGEST_SLOWNESS) * MICROSECONDS
+        step = min(step + 1, MOST_STEPS)
     if reply.status in MAY_NAME_A_TIME and reply.retry_after is not None:
         until = max(until, reply.retry_after)
-    return msgspec.structs.replace(health, slowed_until=until, slow_step=min(health.slow_step + 1, 12))
+    return msgspec.structs.replace(health, slowed_until=until, slow_step=step)
 
 
 def verdict(health: Health, now: int, warn_after: int, disable_after: int) -> Literal["fine", "warn", "disable"]:
@@ -114,8 +129,7 @@ def retry_after(value: str | None, now: int) -> int | None:
         seconds = min(int(text[:10]), LONGEST_RETRY_AFTER)
         return now + seconds * MICROSECONDS
     try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
+        at = int(parsedate_to_datetime(text).timestamp() * MICROSECONDS)
+    except (ValueError, OverflowError, TypeError):
         return None
-    at = int(moment.timestamp() * MICROSECONDS)
     return min(max(at, now), now + LONGEST_RETRY_AFTER * MICROSECONDS)

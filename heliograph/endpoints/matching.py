@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import msgspec
 
 from heliograph.endpoints.model import Endpoint
+from heliograph.eventlog.model import Family, key_of
+from heliograph.ids import as_hex
 
-Question = tuple[str | None, int, int | None, str | None]
-"""Type, criticality, code and target type of an event: all that endpoints filter by."""
+Question = tuple[str | None, Family, int, int | None, str | None]
+"""Type, family, criticality, code and target type of an event: all that endpoints filter by."""
 
 MOST_ANSWERS = 10_000
 """Questions whose answers are remembered; past them they are worked out anew."""
@@ -24,13 +26,15 @@ class Destination(msgspec.Struct, frozen=True):
 
 class _Rule(msgspec.Struct, frozen=True):
     destination: Destination
+    families: frozenset[Family]
     criticalities: frozenset[int]
     codes: frozenset[int]
     target_types: frozenset[str]
 
-    def accepts(self, criticality: int, code: int | None, target_type: str | None) -> bool:
+    def accepts(self, family: Family, criticality: int, code: int | None, target_type: str | None) -> bool:
         return (
-            (not self.criticalities or criticality in self.criticalities)
+            (not self.families or family in self.families)
+            and (not self.criticalities or criticality in self.criticalities)
             and (not self.codes or code in self.codes)
             and (not self.target_types or target_type in self.target_types)
         )
@@ -44,6 +48,7 @@ class Matcher:
         self._exact: dict[str, list[_Rule]] = {}
         self._prefixes: dict[str, list[_Rule]] = {}
         self._answers: dict[Question, tuple[Destination, ...]] = {}
+        self._by_key: dict[int, Destination] = {}
         for endpoint in endpoints:
             self._add(endpoint)
         self.is_empty = not endpoints
@@ -52,8 +57,10 @@ class Matcher:
         wanted = endpoint.settings
         rule = _Rule(
             Destination(endpoint.uid, wanted.ordering == "entity"),
-            frozenset(wanted.criticalities), frozenset(wanted.codes), frozenset(wanted.target_types),
+            frozenset(wanted.families), frozenset(wanted.criticalities), frozenset(wanted.codes),
+            frozenset(wanted.target_types),
         )  # fmt: skip
+        self._by_key[key_of(as_hex(endpoint.uid))] = rule.destination
         for pattern in wanted.event_types:
             if pattern == "*":
                 self._everything.append(rule)
@@ -71,8 +78,13 @@ class Matcher:
             answer = self._answers[question] = self._find(question)
         return answer
 
+    def only(self, target_id_key: int | None) -> tuple[Destination, ...]:
+        """Return the endpoint that an event is about, whatever it asks for; nothing when it gets no events here."""
+        found = None if target_id_key is None else self._by_key.get(target_id_key)
+        return () if found is None else (found,)
+
     def _find(self, question: Question) -> tuple[Destination, ...]:
-        type, criticality, code, target_type = question
+        type, family, criticality, code, target_type = question
         rules = list(self._everything)
         if type is not None:
             rules += self._exact.get(type, ())
@@ -84,6 +96,8 @@ class Matcher:
                 for rule in self._prefixes.get(type[:end], ())
             )
         accepted = {
-            rule.destination.uid: rule.destination for rule in rules if rule.accepts(criticality, code, target_type)
+            rule.destination.uid: rule.destination
+            for rule in rules
+            if rule.accepts(family, criticality, code, target_type)
         }
         return tuple(accepted.values())

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from heliograph.devices.model import CustomMetadata
+from heliograph.eventlog.model import Family
 from heliograph.ids import Secret
 
 State = Literal["active", "paused", "disabled"]
@@ -25,11 +26,27 @@ Consent = Literal["required", "bestEffort", "off"]
 
 DisabledReason = Literal["caller", "gone", "failing"]
 
+MOST_ENDPOINTS = 1000
+"""Endpoints of one tenant."""
+
+MOST_REACHED = 500
+"""Tenants that may stand below a company when it gets an endpoint."""
+
 MOST_PATTERNS = 500
-LONGEST_PATTERN = 200
+LONGEST_PATTERN = 255
 MOST_FILTER_VALUES = 100
 MOST_HEADERS = 20
 LONGEST_HEADER = 4096
+"""Bytes of one header's name and value."""
+
+LONGEST_PEM = 65_536
+MOST_TRIES = 20
+LONGEST_WAIT = 7 * 86_400
+"""Seconds before one attempt."""
+
+MOST_OLD_KEYS = 10
+"""Keys of one kind that were replaced and still sign."""
+
 LONGEST_DESCRIPTION = 500
 HIGHEST_RATE = 10_000
 HIGHEST_CONCURRENCY = 100
@@ -48,6 +65,7 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     event_types: tuple[str, ...]
+    families: tuple[Family, ...] = ()
     criticalities: tuple[int, ...] = ()
     target_types: tuple[str, ...] = ()
     codes: tuple[int, ...] = ()
@@ -139,6 +157,16 @@ class Reach(msgspec.Struct, frozen=True):
     endpoint_uid: bytes
     owner_id: int
     from_seq: int
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """Events of one log that came while an endpoint was disabled: from one seq up to, not including, another.
+
+    `to_seq` is None while it goes on.
+    """
+
+    from_seq: int
+    to_seq: int | None
 
 
 def secret_text(key: SigningKey) -> Secret:

@@ -22,7 +22,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 import msgspec
 
@@ -57,6 +57,7 @@ _SEVERITIES = {1: (21, "CRITICAL"), 2: (17, "HIGH"), 3: (13, "MEDIUM"), 4: (9, "
 
 _CHARSET = re.compile(r';\s*charset\s*=\s*"?([^\s";]+)', re.IGNORECASE)
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_PLAIN = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 _encode = msgspec.json.Encoder().encode
@@ -303,6 +304,20 @@ def render(event: Event) -> bytes:
     - `sequence` (20 digits, so that texts sort as numbers do) and `recordedtime` are always the log's own.
       `severitynumber` and `severitytext` follow from the criticality, unless the caller sent either of them.
     """
+    return _with_data(_encode(_attributes_of(event)), event.envelope.payload_content_type, event.payload)
+
+
+def render_headers(event: Event) -> tuple[tuple[str, str], ...]:
+    """Write an event's attributes as the headers of a message in binary mode, whose body is the payload.
+
+    Characters that no header may hold are percent-encoded (HTTP 3.1.3.2); `datacontenttype` is the content type.
+    """
+    attributes = _attributes_of(event)
+    attributes.pop("datacontenttype", None)
+    return tuple((f"ce-{name}", quote(canonical(value), safe=_PLAIN)) for name, value in attributes.items())
+
+
+def _attributes_of(event: Event) -> dict[str, Scalar]:
     envelope = event.envelope
     kept = envelope.extensions or {}
     ours: dict[str, Scalar | None] = {
@@ -325,7 +340,7 @@ def render(event: Event) -> bytes:
         ours["severitynumber"], ours["severitytext"] = _SEVERITIES[envelope.criticality]
     attributes = {name: value for name, value in ours.items() if value is not None}
     attributes |= {name: value for name, value in kept.items() if name not in attributes}
-    return _with_data(_encode(attributes), envelope.payload_content_type, event.payload)
+    return attributes
 
 
 def _type_of(envelope: Envelope) -> str:

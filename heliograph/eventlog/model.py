@@ -123,6 +123,7 @@ class Prepared(msgspec.Struct, frozen=True, gc=False):
     uid: bytes
     id_key: int
     type: str | None
+    family: Family
     target_type: str | None
     criticality: int
     occurred_at: int | None
@@ -204,6 +205,7 @@ def prepare(
         uid=uid,
         id_key=id_key_of(uid),
         type=draft.type,
+        family=family,
         target_type=draft.target_type,
         criticality=criticality,
         occurred_at=draft.occurred_at,

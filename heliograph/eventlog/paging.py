@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -17,6 +17,7 @@ from heliograph.eventlog.model import Event, id_key_of
 from heliograph.eventlog.query import Moment, Span
 from heliograph.ids import Uid, as_uuid
 from heliograph.storage.engine import Transaction
+from heliograph.storage.statements import batches
 from heliograph.tenancy.model import Scope
 
 STEPS_PER_PAGE = 2
@@ -188,6 +189,11 @@ def get_event(tx: Transaction, scope: Scope, uid: Uid) -> Event | None:
                 return event
         span = span.rest(found.examined, ascending=False)
     return None
+
+
+def events_at(tx: Transaction, scope: Scope, seqs: Iterable[int]) -> dict[int, Event]:
+    """Return the events at these places of the tenant's log, by their places."""
+    return {event.seq: event for some in batches(seqs) for event in store.fetch(tx, scope, some)}
 
 
 def _merge(scans: Sequence[_Scan], limit: int, ascending: bool) -> list[Event]:

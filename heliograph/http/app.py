@@ -6,8 +6,10 @@ from heliograph.eventlog.submission import NewEvent
 from heliograph.http import accounts, event_types, events, health, ingest, tenants
 from heliograph.http.access_code_routes import ACCESS_CODES
 from heliograph.http.connected_account_routes import CONNECTED_ACCOUNTS
+from heliograph.http.delivery_routes import DELIVERIES
 from heliograph.http.device_routes import DEVICES
 from heliograph.http.edge import no_such_path, wrong_method
+from heliograph.http.endpoint_routes import ENDPOINTS
 from heliograph.http.events import EventQueryString, EventsQuery
 from heliograph.http.ingest import BatchBody, ReceiptBody
 from heliograph.http.job_routes import JOBS
@@ -230,7 +232,7 @@ PLATFORM = (
 ROUTES = Routes(
     (
         *EVENTS, *TYPES, *REFERENCES, *CONNECTED_ACCOUNTS, *DEVICES, *REPORTS, *ACCESS_CODES, *RECIPES, *JOBS,
-        *TENANTS, *ACCOUNTS, *KEYS, *PLATFORM,
+        *ENDPOINTS, *DELIVERIES, *TENANTS, *ACCOUNTS, *KEYS, *PLATFORM,
     ),
     no_such_path,
     wrong_method,

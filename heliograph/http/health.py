@@ -56,4 +56,5 @@ async def ready(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Count in the text format of Prometheus."""
     services = request.services
-    return Response(200, exposition(services.metrics, services.store, services.follower), CONTENT_TYPE)
+    text = exposition(services.metrics, services.store, services.follower, services.deliveries)
+    return Response(200, text, CONTENT_TYPE)

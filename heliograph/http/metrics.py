@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http import HTTPMethod
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from heliograph.delivery.counters import LATENCY_BUCKETS, Counters
 from heliograph.eventlog.follower import IndexFollower
 from heliograph.storage.store import Store
 
@@ -76,17 +77,45 @@ class _Collector(Collector):
         )
 
 
-def _cumulative(counts: list[int]) -> list[tuple[str, float]]:
+class _Deliveries(Collector):
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+
+    def collect(self) -> Iterator[Metric]:
+        counters = self._counters
+        attempts = CounterMetricFamily(
+            "heliograph_delivery_attempts", "Requests to endpoints that ended.", labels=("outcome",)
+        )
+        for outcome, count in counters.attempts.items():
+            attempts.add_metric((outcome,), count)
+        yield attempts
+        latency = HistogramMetricFamily(
+            "heliograph_delivery_claim_seconds", "Time from publishing an event to its first claim by a worker."
+        )
+        latency.add_metric((), _cumulative(counters.latency, LATENCY_BUCKETS), counters.latency_seconds)
+        yield latency
+        for name, help, value in (
+            ("in_flight", "Requests to endpoints that are under way.", counters.in_flight),
+            ("waiting", "Deliveries that are claimed and wait for their turn.", counters.waiting),
+            ("tenants", "Tenants that the worker of this process sees to.", counters.tenants),
+            ("oldest_due_seconds", "For how long the delivery has been due that is due first.",
+             counters.oldest_due_seconds),
+        ):  # fmt: skip
+            yield GaugeMetricFamily(f"heliograph_delivery_{name}", help, value)
+
+
+def _cumulative(counts: list[int], bounds: Sequence[float] = BUCKETS) -> list[tuple[str, float]]:
     total = 0
     buckets = []
-    for bound, count in zip((*map(str, BUCKETS), "+Inf"), counts, strict=True):
+    for bound, count in zip((*map(str, bounds), "+Inf"), counts, strict=True):
         total += count
         buckets.append((bound, float(total)))
     return buckets
 
 
-def exposition(http: HttpMetrics, store: Store, follower: IndexFollower) -> bytes:
+def exposition(http: HttpMetrics, store: Store, follower: IndexFollower, deliveries: Counters) -> bytes:
     """Write all metrics in the text format of Prometheus."""
     registry = CollectorRegistry()
     registry.register(_Collector(http, store, follower))
+    registry.register(_Deliveries(deliveries))
     return generate_latest(registry)

@@ -228,6 +228,7 @@ _PATH_SCHEMAS = {
     "uid": _UID,
     "grantUid": _UID,
     "id": _UID,
+    "deliveryId": {"type": "string", "pattern": "^[0-9a-f]{32}-[0-9a-f]{32}-[0-9]{1,18}$"},
 }
 _HEADER_SCHEMAS = {
     "If-Match": {"type": "string", "pattern": r'^("v[0-9]{1,18}"|\*)$'},

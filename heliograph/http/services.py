@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from heliograph.catalog.types import TenantTypes
 from heliograph.clock import MICROSECONDS
+from heliograph.delivery.counters import Counters
 from heliograph.errors import Invalid
 from heliograph.eventlog.follower import IndexFollower
 from heliograph.eventlog.submission import EventLimits
@@ -70,6 +71,7 @@ class Services:
         upkeep: Upkeep,
         runner: Runner,
         jobs: Mapping[str, JobKind],
+        deliveries: Counters,
         routes: Sequence[Route],
     ) -> None:
         self.settings = settings
@@ -79,6 +81,7 @@ class Services:
         self.upkeep = upkeep
         self.runner = runner
         self.jobs = jobs
+        self.deliveries = deliveries
         self.brand_demands = parse_demands(settings.brand_demands)
         self.instance_uid = new_uid().hex()
         """Names this process in the events of the connections that it takes up."""
@@ -190,18 +193,20 @@ async def change(
     request: Request,
     scope: Scope,
     act: Callable[[Transaction], tuple[bytes, bytes]],
-    others: Sequence[Scope] = (),
+    others: Sequence[Scope | int] = (),
     status: int = 201,
 ) -> Response:
     """Carry out a creation once, however often it is sent with the same `Idempotency-Key`.
 
     `act` returns the body to answer and the body to keep for repeats, which must hold no secret. `others` are the
-    tenants beside the scope's into whose logs it writes. `status` is that of the first answer; a repeat has 200.
+    tenants beside the scope's whose logs it writes to, or must lock. `status` is that of the first answer; a
+    repeat has 200.
 
     Raises:
         Conflict: when the key came before with another request.
     """
     identity = request_identity(request)
-    tenants = [scope.tenant_id, *(other.tenant_id for other in others)]
+    numbers = (other if isinstance(other, int) else other.tenant_id for other in others)
+    tenants = [scope.tenant_id, *numbers]
     fresh, body = await request.services.write(partial(once, scope=scope, identity=identity, act=act), tenants)
     return Response(status if fresh else 200, body)

@@ -51,6 +51,9 @@ class Transaction(Protocol):
     def insert(self, table: Table, rows: Sequence[Row]) -> None:
         """Insert many rows in the engine's fastest way."""
 
+    def run_many(self, sql: str, rows: Sequence[dict[str, Any]]) -> list[Row]:
+        """Run a statement once for each of `rows`, which name its values, and return the rows that all returned."""
+
     def savepoint(self) -> AbstractContextManager[None]:
         """Open a part that is undone alone when it raises."""
 

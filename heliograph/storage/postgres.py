@@ -123,6 +123,13 @@ class PostgresTransaction:
             columns = [list(column) for column in zip(*rows, strict=True)]
             self._cursor.execute(_insert_text(table.name, tuple(table.columns.items())), columns)
 
+    def run_many(self, sql: str, rows: Sequence[dict[str, Any]]) -> list[Row]:
+        """Run a statement for each of the rows, all sent at once (libpq's pipeline mode)."""
+        if not rows:
+            return []
+        self._cursor.executemany(_with_percent_names(sql), rows, returning=True)
+        return [row for result in self._cursor.results() if result.description for row in result]
+
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Open a part that is undone alone when it raises."""

@@ -130,6 +130,10 @@ class SqliteTransaction:
         """Insert row by row with one prepared statement, which beats one long VALUES list (measured)."""
         self._connection.executemany(_insert_text(table.name, tuple(table.columns)), rows)
 
+    def run_many(self, sql: str, rows: Sequence[dict[str, Any]]) -> list[Row]:
+        """Run a statement for each of the rows, prepared once."""
+        return self._connection.executemany(sql, rows).fetchall()
+
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Open a part that is undone alone when it raises."""

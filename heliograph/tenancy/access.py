@@ -16,6 +16,9 @@ from heliograph.tenancy.model import Caller, Grant, Kind, Scope, Tenant, permiss
 LARGEST_SUBTREE = 200
 """Tenants that one question may cover (design section 3)."""
 
+MOST_TENANTS = 2**31
+"""A limit where there is none."""
+
 SYSTEM = Actor(kind="system")
 
 DEVICE_RIGHTS = frozenset(("report device.tenant",))
@@ -197,6 +200,11 @@ def require_anywhere(tx: Transaction, caller: Caller, permission: str) -> Scope:
         for scope in reach(tx, caller, permission, [tenant_id]).values():
             return scope
     raise Denied(f"This needs the permission '{permission}'.")
+
+
+def tenants_below(tx: Transaction, scope: Scope) -> list[int]:
+    """Return the numbers of the scope's tenant and of all below it, in their order."""
+    return sorted(number for number, _ in store.subtree_of(tx, scope.tenant_id, MOST_TENANTS))
 
 
 def require_organization(scope: Scope) -> None:

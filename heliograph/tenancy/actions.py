@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from heliograph import publish
+from heliograph.endpoints import reach
 from heliograph.errors import Conflict, Denied, Invalid, NotFound, require_version
 from heliograph.eventlog.model import Actor, RelatedEntity
 from heliograph.ids import Secret, Uid, as_hex, new_token, new_uid, parse_uid
@@ -69,6 +70,8 @@ def plant_tenant(
     if not store.insert_tenant(tx, tenant, parent.id if parent else None):
         raise Conflict(f"The short name {short_name!r} is taken within the root company.")
     publish.open_log(tx, scope)
+    if parent is not None:
+        reach.inherit(tx, scope, scope_of_new(parent, actor))
     body = events.TenantCreated(
         uid=as_hex(tenant.uid), name=name, short_name=short_name, kind=kind.value, parent_uid=scope.parent_uid or UNSET
     )

@@ -82,6 +82,18 @@ CODES = {
     "connected_account.disconnected": 3201,
     "connected_account.deleted": 3202,
     "ConnectedAccount.Updated": 3210,
+    "Endpoint.Created": 4000,
+    "Endpoint.Updated": 4001,
+    "Endpoint.Warned": 4002,
+    "Endpoint.Disabled": 4003,
+    "Endpoint.Enabled": 4004,
+    "Endpoint.Test": 4005,
+    "Endpoint.Deleted": 4006,
+    "Endpoint.Paused": 4007,
+    "Endpoint.Resumed": 4008,
+    "Endpoint.SecretRotated": 4009,
+    "Delivery.Exhausted": 4010,
+    "Delivery.Recovered": 4011,
 }
 RECORDS = [pytest.param(found, id=found.type) for found in SYSTEM if found.family == "record"]
 SECRET_NAMES = {"secret", "token", "password", "pin", "code", "hash", "key", "salt", "privatekey"}
@@ -115,6 +127,9 @@ def test_failures_are_graded_more_serious_than_the_usual() -> None:
     failures = {
         "Platform.TechnicalError",
         "Platform.ClockJumped",
+        "Delivery.Exhausted",
+        "Endpoint.Disabled",
+        "Endpoint.Warned",
         "Device.BatteryLow",
         "access_code.failed_to_remove_from_device",
         "access_code.failed_to_set_on_device",

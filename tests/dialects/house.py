@@ -59,6 +59,7 @@ class House:
     locks: list[str] = field(default_factory=list)
     codes: dict[str, str] = field(default_factory=dict)
     """PIN to access code."""
+    webhook: str = ""
 
     @classmethod
     def build(cls, api: Api) -> Self:

@@ -32,20 +32,23 @@ def victim(api: Api) -> House:
     """Whose things are tried; one lock and one code have names that are looked for in every answer."""
     house = House.build(api)
     house.report(house.locks[0], CANARY, "4711")
-    return with_managed_code(house)
+    return furnished(house)
 
 
 @pytest.fixture(scope="module")
 def attacker(api: Api) -> House:
     """Another organization of the same company, with things of its own."""
-    return with_managed_code(House.build(api))
+    return furnished(House.build(api))
 
 
-def with_managed_code(house: House) -> House:
-    """Add a code that the house manages."""
+def furnished(house: House) -> House:
+    """Add a code that the house manages, and a webhook."""
     answer = house.api.post("/v1/access-codes", house.key, {"deviceUid": house.locks[0], "code": MANAGED})
     assert answer.status == 202, answer
     house.codes[MANAGED] = hyphenated(answer.json()["accessCode"]["uid"])
+    made = house.post("/webhooks/create", url="https://hooks.example.com/")
+    assert made.status == 200, made
+    house.webhook = made.json()["webhook"]["webhook_id"]
     return house
 
 
@@ -67,7 +70,7 @@ def given_by(house: House, route: Route) -> dict[str, Any]:
         "exclude_if": [], "force": True, "include_if": [], "is_external_modification_allowed": True,
         "is_managed": True, "limit": 100, "manufacturer": "august", "name": "taken over", "page_cursor": None,
         "search": CANARY, "since": SINCE, "starts_at": "2100-01-01T00:00:00Z", "sync": False, "type": "ongoing",
-        "unstable_offset": 0,
+        "unstable_offset": 0, "url": "https://hooks.example.com/", "webhook_id": house.webhook,
     }  # fmt: skip
 
 
@@ -89,7 +92,14 @@ def attempts(route: Route, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def secrets_of(house: House) -> set[str]:
     """Return what must be in no answer to others."""
-    uids = [house.workspace, house.account, *house.locks, *house.codes.values(), *(e["id"] for e in house.log())]
+    uids = [
+        house.workspace,
+        house.account,
+        house.webhook,
+        *house.locks,
+        *house.codes.values(),
+        *(e["id"] for e in house.log()),
+    ]
     return {*uids, *(uid.replace("-", "") for uid in uids), f"guest {CANARY}"}
 
 
@@ -138,6 +148,9 @@ def _without_request(answer: Answer) -> tuple[int, str]:
     body = answer.json()
     body.get("error", {}).pop("request_id", None)
     body.pop("pagination", None)
+    # What was just made is the attacker's own, and another one each time.
+    if "secret" in body.get("webhook", {}):
+        body.pop("webhook")
     return answer.status, msgspec.json.encode(body).decode()
 
 

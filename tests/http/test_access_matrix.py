@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _WORDS = {
     "r": "read", "c": "create", "u": "update", "d": "delete", "g": "register", "p": "report", "f": "confirm",
-    "n": "read_pin",
+    "n": "read_pin", "s": "resend",
 }  # fmt: skip
 _ROLE_NAMES = ("owner", "operator", "integrator", "connector", "auditor", "viewer")
 _ROLE_TABLE = {
@@ -35,6 +35,8 @@ _ROLE_TABLE = {
     "policy": ("rcud", "rcud", "r", "", "r", "r"),
     "connected_account": ("rcud", "rcud", "r", "", "r", "r"),
     "recipe": ("rcudf", "rcudf", "rcu", "", "r", "r"),
+    "endpoint": ("rcuds", "rcuds", "rcuds", "", "r", ""),
+    "delivery": ("rcuds", "rcuds", "rcuds", "", "r", ""),
     "access_code": ("rcudpn", "rcudp", "ru", "p", "r", "r"),
 }
 """What the roles may do with the entities that have routes; on purpose not taken from the program."""
@@ -101,11 +103,20 @@ class Ground:
         (code,) = self.api.get(self.at(f"/v1/access-codes?deviceUid={lock}"), self.api.root).json()["data"]
         return str(code["uid"])
 
+    def endpoint(self) -> str:
+        body = {"url": "https://hooks.example.com/", "eventTypes": ["nothing.of.that.name"]}
+        return str(self.api.made(self.at("/v1/endpoints"), body)["uid"])
+
     def operation(self) -> str:
         """Ask for something to be done about a code."""
         answer = self.api.post(self.at(f"/v1/access-codes/{self.access_code()}/convert"), self.api.root, {})
         assert answer.status == 202, answer
         return str(answer.json()["uid"])
+
+    def delivery(self) -> str:
+        answer = self.api.request("POST", self.at(f"/v1/endpoints/{self.endpoint()}/test"), self.api.root)
+        assert answer.status == 202, answer
+        return str(answer.json()["deliveryId"])
 
     def recipe(self) -> str:
         return str(self.api.made(self.at("/v1/provisioning-recipes"), self.identity())["uid"])
@@ -325,6 +336,38 @@ TABLE: dict[tuple[str, str], Case] = {
     ("GET", "/v1/registration-attempts"): Case(
         "read recipe.tenant", lambda g: (g.at("/v1/registration-attempts"), None)
     ),
+    ("GET", "/v1/endpoints"): Case("read endpoint.tenant", lambda g: (g.at("/v1/endpoints"), None)),
+    ("POST", "/v1/endpoints"): Case(
+        "create endpoint.tenant", lambda g: (g.at("/v1/endpoints"), {"url": "https://hooks.example.com/"}), 201
+    ),
+    ("GET", "/v1/endpoints/{uid}"): Case(
+        "read endpoint.tenant", lambda g: (g.at(f"/v1/endpoints/{g.endpoint()}"), None)
+    ),
+    ("GET", "/v1/endpoints/{uid}/health"): Case(
+        "read endpoint.tenant", lambda g: (g.at(f"/v1/endpoints/{g.endpoint()}/health"), None)
+    ),
+    ("PATCH", "/v1/endpoints/{uid}"): Case(
+        "update endpoint.tenant", lambda g: (g.at(f"/v1/endpoints/{g.endpoint()}"), {"rate": 1})
+    ),
+    ("DELETE", "/v1/endpoints/{uid}"): Case(
+        "delete endpoint.tenant", lambda g: (g.at(f"/v1/endpoints/{g.endpoint()}"), None), 204
+    ),
+    ("POST", "/v1/endpoints/{uid}/rotate-secret"): Case(
+        "update endpoint.tenant", lambda g: (g.at(f"/v1/endpoints/{g.endpoint()}/rotate-secret"), None)
+    ),
+    ("POST", "/v1/endpoints/{uid}/test"): Case(
+        "update endpoint.tenant", lambda g: (g.at(f"/v1/endpoints/{g.endpoint()}/test"), None), 202
+    ),
+    ("GET", "/v1/deliveries"): Case("read delivery.tenant", lambda g: (g.at("/v1/deliveries"), None)),
+    ("GET", "/v1/deliveries/{deliveryId}"): Case(
+        "read delivery.tenant", lambda g: (f"/v1/deliveries/{g.delivery()}", None)
+    ),
+    ("GET", "/v1/deliveries/{deliveryId}/attempts"): Case(
+        "read delivery.tenant", lambda g: (f"/v1/deliveries/{g.delivery()}/attempts", None)
+    ),
+    ("POST", "/v1/deliveries/{deliveryId}/resend"): Case(
+        "resend delivery.tenant", lambda g: (f"/v1/deliveries/{g.delivery()}/resend", None), 202
+    ),
     ("GET", "/healthz"): _public("/healthz"),
     ("GET", "/readyz"): _public("/readyz"),
     ("GET", "/metrics"): _public("/metrics"),
@@ -348,6 +391,14 @@ def _of_references(collection: str, entity: str) -> dict[tuple[str, str], Case]:
     }
 
 
+def _of_switch(action: str) -> Case:
+    return Case("update endpoint.tenant", lambda g: (g.at(f"/v1/endpoints/{g.endpoint()}/{action}"), None))
+
+
+TABLE |= {
+    ("POST", f"/v1/endpoints/{{uid}}/{action}"): _of_switch(action)
+    for action in ("pause", "resume", "disable", "enable")
+}
 TABLE |= _of_references("tags", "tag")
 TABLE |= _of_references("locations", "location")
 TABLE |= _of_references("policies", "policy")
@@ -558,6 +609,13 @@ for _method, _action in (
     _BY_UID[_method, "/v1/provisioning-recipes/{}" + _action] = Ground.recipe
 for _method, _action in (("GET", ""), ("GET", "/rows"), ("POST", "/cancel")):
     _BY_UID[_method, "/v1/jobs/{}" + _action] = Ground.job
+for _method, _action in (
+    ("GET", ""), ("GET", "/health"), ("PATCH", ""), ("DELETE", ""), ("POST", "/rotate-secret"), ("POST", "/test"),
+    ("POST", "/pause"), ("POST", "/resume"), ("POST", "/disable"), ("POST", "/enable"),
+):  # fmt: skip
+    _BY_UID[_method, "/v1/endpoints/{}" + _action] = Ground.endpoint
+for _method, _action in (("GET", ""), ("GET", "/attempts"), ("POST", "/resend")):
+    _BY_UID[_method, "/v1/deliveries/{}" + _action] = Ground.delivery
 _BY_UID["PUT", "/v1/devices/{}/access-code-report"] = Ground.lock
 for _method, _action in (
     ("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/convert"), ("GET", "/operations"),
@@ -570,6 +628,8 @@ _BODIES: dict[str, Any] = {
     "/v1/access-codes/{}/convert": {},
     "/v1/device-operations/{}/complete": {"outcome": "succeeded"},
     "/v1/devices/{}/reports": {},
+    "/v1/endpoints/{}": {"rate": 1},
+    "/v1/endpoints/{}/rotate-secret": {},
     "/v1/devices/{}/move": {"tenantUid": "0" * 32},
     "/v1/connected-accounts/{}/disconnect": {},
     "/v1/provisioning-recipes/{}": {"deviceName": "taken over"},

@@ -106,6 +106,7 @@ def test_documented_example_does_what_is_documented(api: Api, route: Route) -> N
             "/v1/connected-accounts": vendor,
             "/v1/devices": identity | {"connectedAccountUid": vendor_uid},
             "/v1/provisioning-recipes": identity,
+            "/v1/endpoints": {"url": "https://hooks.example.com/"},
         }.get(collection, {"name": "Lobby"})
         uids[collection] = api.made(collection, body_of_it, key["token"])["uid"]
     path = route.path.replace("{uid}", uids.get(collection, "")).replace("{type}", "door.closed")

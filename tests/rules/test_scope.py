@@ -36,6 +36,12 @@ WITHOUT_SCOPE = {
         "root_companies",
         "all_tenants",
     },
+    "delivery/due/store.py": {
+        # Whose turn it is, of all tenants; what is due there is then claimed with a Scope.
+        "due_tenants",
+        "renewed_tenants",
+        "tenants_with_deliveries",
+    },
     "devices/store.py": {
         # Who has enrolled a device, anywhere: how the platform keeps it from belonging to two.
         "holders",

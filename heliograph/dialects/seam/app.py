@@ -17,6 +17,7 @@ from heliograph.dialects.seam.events import EVENTS
 from heliograph.dialects.seam.routes import PREFIX
 from heliograph.dialects.seam.unmanaged_access_codes import UNMANAGED_ACCESS_CODES
 from heliograph.dialects.seam.unmanaged_changes import UNMANAGED_CHANGES
+from heliograph.dialects.seam.webhooks import WEBHOOKS
 from heliograph.dialects.seam.workspaces import WORKSPACES
 from heliograph.http.edge import Dialect
 from heliograph.http.routes import Routes
@@ -31,6 +32,7 @@ ROUTES = Routes(
         *ACCESS_CODE_CHANGES,
         *UNMANAGED_ACCESS_CODES,
         *UNMANAGED_CHANGES,
+        *WEBHOOKS,
     ),
     no_such_path,
     wrong_method,

@@ -35,6 +35,8 @@ create table endpoint_gap (
     primary key (tenant_id, endpoint_uid, from_seq)
 );
 
+-- By event before endpoint, here and for attempts: what is claimed and settled together then lies together on disk.
+-- `due_at` is also the lease of whoever holds the claim. Attempts that are forgiven do not count for the schedule.
 create table delivery (
     tenant_id bigint not null,
     endpoint_uid {bytes} not null,
@@ -44,21 +46,26 @@ create table delivery (
     due_at bigint not null,
     entity_key bigint,
     attempts bigint not null,
+    forgiven bigint not null default 0,
     claim {bytes},
     error_class text,
     created_at bigint not null,
     settled_at bigint,
-    primary key (tenant_id, endpoint_uid, seq)
-);
+    exhausted_at bigint,
+    primary key (tenant_id, seq, endpoint_uid)
+) {clustered};
 
 create index delivery_due on delivery (tenant_id, endpoint_uid, due_at, seq) where state = 0;
 
 create index delivery_by_entity on delivery (tenant_id, endpoint_uid, entity_key, seq)
     where state = 0 and entity_key is not null;
 
-create index delivery_by_event on delivery (tenant_id, event_uid, endpoint_uid);
+create index delivery_of_endpoint on delivery (tenant_id, endpoint_uid, seq);
 
-create index delivery_by_state on delivery (tenant_id, endpoint_uid, state, seq);
+-- Few deliveries fail for good, so that these cost nothing. Those that are delivered are found by the primary key.
+create index delivery_failed_of_endpoint on delivery (tenant_id, endpoint_uid, state, seq) where state > 1;
+
+create index delivery_failed on delivery (tenant_id, state, seq, endpoint_uid) where state > 1;
 
 create table delivery_attempt (
     tenant_id bigint not null,
@@ -69,8 +76,18 @@ create table delivery_attempt (
     error_class text not null,
     status bigint,
     detail {bytes} not null,
-    primary key (tenant_id, endpoint_uid, seq, number)
-);
+    primary key (tenant_id, seq, endpoint_uid, number)
+) {clustered};
+
+-- How many attempts ended how, by five minutes of the clock.
+create table delivery_count (
+    tenant_id bigint not null,
+    period bigint not null,
+    endpoint_uid {bytes} not null,
+    error_class {key} not null,
+    attempts bigint not null,
+    primary key (tenant_id, period, endpoint_uid, error_class)
+) {clustered};
 
 -- A control table: which tenants have something to deliver, and which worker sees to it.
 create table due_tenant (

@@ -1,0 +1,110 @@
+"""The endpoints that a worker knows: read when something is due for them, and again when they were changed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+
+from heliograph.clock import MICROSECONDS
+from heliograph.delivery.channels import Channel
+from heliograph.delivery.guard import read_url
+from heliograph.delivery.model import Prospect
+from heliograph.delivery.turn import Offer
+from heliograph.endpoints import faring
+from heliograph.endpoints.model import Endpoint, EndpointSecrets
+from heliograph.endpoints.sealed import unseal
+from heliograph.ids import Uid
+from heliograph.storage.engine import Transaction
+from heliograph.storage.sealing import Sealer
+from heliograph.storage.store import Store
+from heliograph.tenancy.access import as_system
+from heliograph.tenancy.model import Scope
+
+log = logging.getLogger(__name__)
+
+FRESH = 10 * MICROSECONDS
+"""How long what was read of an endpoint is believed: how it fares is changed by other processes, too."""
+
+LEAVING = 5 * MICROSECONDS
+"""How long an endpoint is left alone that is being disabled."""
+
+
+class Roster:
+    """The channels of a worker, by the uid of their endpoint."""
+
+    def __init__(self, database: Store, sealer: Sealer) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._channels: dict[bytes, Channel] = {}
+        self._unusable: dict[bytes, Offer] = {}
+
+    def __iter__(self) -> Iterator[Channel]:
+        return iter(list(self._channels.values()))
+
+    def channel(self, uid: bytes) -> Channel:
+        """Return the channel of an endpoint that an offer was made for."""
+        return self._channels[uid]
+
+    def offers(self, now: int) -> dict[bytes, Offer]:
+        """Return for how much each endpoint has room; one that must be read again first is left out."""
+        offers = {
+            uid: _offer(channel, now)
+            for uid, channel in self._channels.items()
+            if channel.read_at + FRESH > now
+            and (channel.consent != "unknown" or channel.has_consent or channel.is_held(now))
+        }
+        return offers | self._unusable if self._unusable else offers
+
+    def learn(self, strangers: Sequence[Prospect], now: int) -> list[Channel]:
+        """Read endpoints, and return their channels; one that is no more is forgotten.
+
+        Raises:
+            Unavailable: when the database cannot be read.
+        """
+
+        def read(tx: Transaction) -> list[tuple[Prospect, Scope, Endpoint | None]]:
+            owners = {owner_id: as_system(tx, owner_id) for owner_id in {one.owner_id for one in strangers}}
+            return [
+                (one, owners[one.owner_id], faring.find(tx, owners[one.owner_id], one.endpoint_uid))
+                for one in strangers
+            ]
+
+        found = []
+        for one, owner, endpoint in self._database.read(read):
+            if endpoint is None:
+                self._channels.pop(one.endpoint_uid, None)
+                continue
+            try:
+                channel = self._know(owner, endpoint)
+            except Exception:
+                # A master key that does not open it, or a URL from before a rule: nobody else must suffer for it.
+                log.exception("the endpoint %s cannot be used", one.endpoint_uid.hex())
+                self._unusable[one.endpoint_uid] = Offer(one.version, 0, 0, False, 0)
+                continue
+            self._unusable.pop(one.endpoint_uid, None)
+            channel.read_at = now
+            found.append(channel)
+        return found
+
+    def _know(self, owner: Scope, endpoint: Endpoint) -> Channel:
+        channel = self._channels.get(endpoint.uid)
+        if channel is not None and channel.endpoint.version == endpoint.version:
+            channel.health = endpoint.health
+            return channel
+        secrets: EndpointSecrets = unseal(self._sealer, owner.tenant_id, endpoint)
+        destination = read_url(endpoint.url, "/url")
+        if channel is None:
+            owner_uid = Uid(bytes.fromhex(owner.tenant_uid))
+            channel = Channel(owner.tenant_id, owner_uid, endpoint, secrets, destination)
+            self._channels[endpoint.uid] = channel
+        else:
+            channel.learn(endpoint, secrets, destination)
+        return channel
+
+
+def _offer(channel: Channel, now: int) -> Offer:
+    held_until = now + LEAVING if channel.leaving else channel.health.slowed_until or 0
+    settings = channel.endpoint.settings
+    return Offer(
+        channel.endpoint.version, channel.room(now), channel.lease, settings.ordering == "entity", held_until
+    )  # fmt: skip
