@@ -1,4 +1,4 @@
-"""`python -m bench`: eight rows of targets, each beside its peer or limit, with the ratios of this one run.
+"""`python -m bench`: eight rows of figures, each beside its peer or limit, with the ratios of this one run.
 
 Absolute figures depend on the machine and on what else it does; the ratios are what to compare.
 """

@@ -188,13 +188,13 @@ def fetch(tx: Transaction, scope: Scope, seqs: Sequence[int]) -> list[Event]:
     """Read the events at the given places, in the given order."""
     if not seqs:
         return []
-    among, listed = _among(tx.dialect, seqs)
+    among, places = _among(tx.dialect, seqs)
     rows = tx.all(
         "select e.seq, e.recorded_at, e.envelope, p.content from event e"
         " left join payload p on p.tenant_id = e.tenant_id and p.seq = e.seq"
         f" where e.tenant_id = :tenant_id and e.seq {among}",
         tenant_id=scope.tenant_id,
-        seqs=listed,
+        **places,
     )
     by_seq = {row[0]: event_of(scope.tenant_uid, row) for row in rows}
     return [by_seq[seq] for seq in seqs if seq in by_seq]
@@ -204,21 +204,24 @@ def fetch_payloads(tx: Transaction, scope: Scope, seqs: Sequence[int]) -> list[t
     """Read (seq, payload) of the events at the given places, in the given order; erased payloads are left out."""
     if not seqs:
         return []
-    among, listed = _among(tx.dialect, seqs)
+    among, places = _among(tx.dialect, seqs)
     rows = tx.all(
         f"select seq, content from payload where tenant_id = :tenant_id and seq {among}",
         tenant_id=scope.tenant_id,
-        seqs=listed,
+        **places,
     )
     by_seq: dict[int, bytes] = dict(rows)
     return [(seq, by_seq[seq]) for seq in seqs if seq in by_seq]
 
 
-def _among(dialect: Dialect, seqs: Sequence[int]) -> tuple[str, Any]:
-    """Return the condition of being one of `:seqs`, and that value: one for each seq would cost more than its row."""
+def _among(dialect: Dialect, seqs: Sequence[int]) -> tuple[str, dict[str, Any]]:
+    """Return the condition of being one of some seqs, and its values: one for each seq would cost more than its row."""
+    low, high = min(seqs), max(seqs)
+    if high - low < len(seqs):
+        return "between :low and :high", {"low": low, "high": high}
     if dialect == "postgres":
-        return "= any(cast(:seqs as bigint[]))", list(seqs)
-    return "in (select value from json_each(:seqs))", msgspec.json.encode(list(seqs)).decode()
+        return "= any(cast(:seqs as bigint[]))", {"seqs": list(seqs)}
+    return "in (select value from json_each(:seqs))", {"seqs": msgspec.json.encode(list(seqs)).decode()}
 
 
 def event_of(tenant_uid: str, row: Row) -> Event:
