@@ -20,9 +20,9 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 # The SDKs that tests/sdk drives, each with what it brings in an environment of its own: two versions of one package, and
 # its dependencies beside ours. npm writes its stamp itself.
 SDKS := .venv-seam-2/.sdk .venv-seam-3/.sdk
-NODE := tests/sdk/node
 ifneq ($(shell command -v npm),)
-SDKS += $(NODE)/node_modules/.package-lock.json
+SDKS += tests/sdk/node/node_modules/.package-lock.json
+FAKE := bench/fake/node_modules/.package-lock.json
 endif
 
 .DEFAULT_GOAL := help
@@ -51,7 +51,7 @@ check: $(VENV)/.test $(SDKS) ## everything that CI runs: style, types, import ru
 	$(BIN)/lint-imports
 	@$(MAKE) --no-print-directory test
 
-bench: $(VENV)/.bench ## measure against the peers and the limits of this machine
+bench: $(VENV)/.bench $(FAKE) ## measure against the peers and the limits of this machine
 	$(BIN)/python -m bench
 
 docs: $(VENV)/.runtime ## write the generated pages of docs/ anew
@@ -96,6 +96,6 @@ $(VENV)/.bench: $(VENV)/.test requirements/bench.txt
 	@$(BIN)/python -m pip --python .venv-seam-$*/bin/python $(LOCKED) --requirement $<
 	@touch $@
 
-$(NODE)/node_modules/.package-lock.json: $(NODE)/package.json $(NODE)/package-lock.json $(NODE)/.npmrc
-	@echo 'Installing the locked packages of $(NODE) ...'
-	@cd $(NODE) && npm ci --ignore-scripts --loglevel=error > /dev/null
+%/node_modules/.package-lock.json: %/package.json %/package-lock.json %/.npmrc
+	@echo 'Installing the locked packages of $* ...'
+	@cd $* && npm ci --ignore-scripts --loglevel=error > /dev/null
