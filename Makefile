@@ -26,6 +26,7 @@ NODE := tests/sdk/node tests/webhooks/node
 STAMP := node_modules/.package-lock.json
 ifneq ($(shell command -v npm),)
 SDKS += $(NODE:=/$(STAMP))
+FAKE := bench/fake/$(STAMP)
 endif
 
 .DEFAULT_GOAL := help
@@ -54,7 +55,7 @@ check: $(VENV)/.test $(SDKS) ## everything that CI runs: style, types, import ru
 	$(BIN)/lint-imports
 	@$(MAKE) --no-print-directory test
 
-bench: $(VENV)/.bench ## measure against the peers and the limits of this machine
+bench: $(VENV)/.bench $(FAKE) ## measure against the peers and the limits of this machine
 	$(BIN)/python -m bench
 
 docs: $(VENV)/.runtime ## write the generated pages of docs/ anew

@@ -1,4 +1,4 @@
-"""`python -m bench`: rows 1 to 7 of the targets, each beside its peer or limit, with the ratios of this one run.
+"""`python -m bench`: eight rows of figures, each beside its peer or limit, with the ratios of this one run.
 
 Absolute figures depend on the machine and on what else it does; the ratios are what to compare.
 """
@@ -31,6 +31,7 @@ IMPORTED = 100_000
 REPORTED = 10_000
 REPEATS = 10
 CONNECTIONS = 64
+SEAM_CONNECTIONS = 16
 BATCH = 100
 BATCH_CONNECTIONS = 16
 SUBTREE = 20
@@ -60,9 +61,17 @@ class Bench:
 
     def load(self, server: Server, name: str, *, batch: int = 1, total: int | None = None) -> Measured:
         """Load a server and report what it carried."""
-        task = self.progress.add_task(name, total=None)
         connections = CONNECTIONS if batch == 1 else BATCH_CONNECTIONS
         load = Load(server.port, "/v1/events", server.key, connections, self.seconds, batch, CLIENT_CORE, total)
+        return self._run(server, name, load)
+
+    def read(self, server: Server, name: str, path: str) -> Measured:
+        """Ask a server for one path over and over; `{}` in it makes each request another one."""
+        load = Load(server.port, path, server.key, SEAM_CONNECTIONS, self.seconds, core=CLIENT_CORE, reads=True)
+        return self._run(server, name, load)
+
+    def _run(self, server: Server, name: str, load: Load) -> Measured:
+        task = self.progress.add_task(name, total=None)
         before = server.cpu_seconds()
         command = [sys.executable, "-m", "bench.load", json.dumps(asdict(load))]
         output = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600).stdout
@@ -87,11 +96,11 @@ class Bench:
         return time.perf_counter() - began
 
 
-def show(console: Console, title: str, rows: list[Measured], base: Measured | None = None) -> None:
-    """Print figures, each with its ratio to the first row or to `base`."""
-    base = base or rows[0]
+def show(console: Console, title: str, rows: list[Measured], unit: str = "events") -> None:
+    """Print figures, each with its ratio to the first row."""
+    base = rows[0]
     table = Table(title=title, title_justify="left", title_style="bold")
-    for column in ("", "events/s", "ratio", "p50 ms", "p99 ms", "events per CPU s"):
+    for column in ("", f"{unit}/s", "ratio", "p50 ms", "p99 ms", f"{unit} per CPU s"):
         table.add_column(column, justify="left" if not column else "right")
     for row in rows:
         table.add_row(
@@ -247,6 +256,35 @@ def report(bench: Bench) -> None:
     )
 
 
+def seam_events(bench: Bench) -> None:
+    """Row 8: Seam's `/events/list`, beside the stand-in that Seam's SDKs are tested with."""
+    if not (servers.FAKE / "node_modules").exists():
+        bench.console.print("8. Seam's /events/list: not run: fake-seam-connect is not installed, for want of npm\n")
+        return
+    for stored, returned in ((500, 500), (10_000, 1)):
+        with servers.fake_seam(stored) as server:
+            path = _listing(server, "", "lock-of-one", returned)
+            rows = [bench.read(server, "fake-seam-connect 1.86.0, in memory", path)]
+        with servers.heliograph(bench.sub_folder(f"seam-{stored}")) as server:
+            lock = reporting.fill_locks(server, stored)
+            bench.caught_up(server)
+            path = _listing(server, "/seam", lock, returned)
+            rows.append(bench.read(server, "Heliograph, the same asked again", path))
+            fresh = path.replace("00Z", "00.{}Z")
+            rows.append(bench.read(server, "Heliograph, each request another question", fresh))
+        title = f"8. Seam's /events/list, {stored:,} events stored, {returned} returned, 16 connections"
+        show(bench.console, title, rows, "requests")
+
+
+def _listing(server: Server, prefix: str, lock: str, returned: int) -> str:
+    """Return the path that lists the events of a lock that has one, or of all; the answer is looked at once."""
+    path = f"{prefix}/events/list?since=2020-01-01T00:00:00Z" + (f"&device_id={lock}" if returned == 1 else "")
+    listed = len(server.get(path)["events"])
+    if listed != returned:
+        raise SystemExit(f"{path} lists {listed} events.")
+    return path
+
+
 def show_paced(console: Console, title: str, rows: dict[str, Paced]) -> None:
     """Print how long events took that came at a fixed rate, with the ratio to the first row."""
     table = Table(title=title, title_justify="left", title_style="bold")
@@ -268,6 +306,7 @@ ROWS: dict[int, Callable[[Bench], None]] = {
     4: pages,
     6: bulk_import,
     7: report,
+    8: seam_events,
 }
 
 

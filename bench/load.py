@@ -23,7 +23,10 @@ WARM_UP_SHARE = 0.15
 
 @dataclass(frozen=True)
 class Load:
-    """What to send: `seconds` of `connections` posting to `path`, `batch` events a request (1: single events)."""
+    """What to send: `seconds` of `connections` posting to `path`, `batch` events a request (1: single events).
+
+    With `reads` they get it instead, and a `{}` in it is a number that no other request has.
+    """
 
     port: int
     path: str
@@ -33,6 +36,7 @@ class Load:
     batch: int = 1
     core: int | None = None
     total: int | None = None
+    reads: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,8 @@ class _Connection(asyncio.Protocol):
     def __init__(self, run: _Run, first: int) -> None:
         self._run = run
         self._next = first
-        self._buffer = b""
+        self._head = b""
+        self._missing = 0
         self._sent = 0.0
         self._transport: asyncio.Transport
 
@@ -65,22 +70,25 @@ class _Connection(asyncio.Protocol):
         self._send()
 
     def _send(self) -> None:
-        requests = self._run.requests
-        self._next = (self._next + 7) % len(requests)
+        self._next += 7
         self._sent = time.perf_counter()
-        self._transport.write(requests[self._next])
+        self._transport.write(self._run.request(self._next))
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        head = self._buffer.find(b"\r\n\r\n")
-        if head < 0:
+        if self._missing:
+            self._missing -= len(data)
+        else:
+            self._head += data
+            end = self._head.find(b"\r\n\r\n")
+            if end < 0:
+                return
+            head = self._head[:end].lower()
+            at = head.find(b"content-length: ") + 16
+            self._missing = end + 4 + int(head[at:].partition(b"\r\n")[0]) - len(self._head)
+        if self._missing:
             return
-        at = self._buffer.find(b"content-length: ") + 16
-        length = int(self._buffer[at : self._buffer.find(b"\r\n", at)])
-        if len(self._buffer) < head + 4 + length:
-            return
-        self._run.note(self._buffer[9:12] == b"201", time.perf_counter() - self._sent)
-        self._buffer = b""
+        self._run.note(self._head[9:12] in (b"200", b"201"), time.perf_counter() - self._sent)
+        self._head = b""
         if self._run.running:
             self._send()
         else:
@@ -94,13 +102,9 @@ class _Connection(asyncio.Protocol):
 class _Run:
     def __init__(self, load: Load) -> None:
         self.load = load
-        pool = bodies.events() if load.batch == 1 else bodies.batches(load.batch)
-        head = (
-            f"POST {load.path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {load.key}\r\n"
-            "content-type: application/json\r\ncontent-length: "
-        ).encode()
-        self.requests = [b"%s%d\r\n\r\n%s" % (head, len(body), body) for body in pool]
+        self._requests = [] if load.reads else _posts(load)
         self.running = True
+        self._started = 0
         self.done = 0
         self.counted = 0
         self.failed = 0
@@ -108,6 +112,14 @@ class _Run:
         self.counting_since = 0.0
         self._open = load.connections
         self._ended = asyncio.Event()
+
+    def request(self, number: int) -> bytes:
+        """Return one of the prepared requests; or, for reads, the next one."""
+        if self._requests:
+            return self._requests[number % len(self._requests)]
+        self._started += 1
+        path = self.load.path.replace("{}", f"{self._started:06}")
+        return f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {self.load.key}\r\n\r\n".encode()
 
     def note(self, succeeded: bool, latency: float) -> None:
         self.done += 1
@@ -150,6 +162,15 @@ class _Run:
             p50=ordered[len(ordered) // 2] * 1000,
             p99=ordered[int(len(ordered) * 0.99)] * 1000,
         )
+
+
+def _posts(load: Load) -> list[bytes]:
+    pool = bodies.events() if load.batch == 1 else bodies.batches(load.batch)
+    head = (
+        f"POST {load.path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {load.key}\r\n"
+        "content-type: application/json\r\ncontent-length: "
+    ).encode()
+    return [b"%s%d\r\n\r\n%s" % (head, len(body), body) for body in pool]
 
 
 def main() -> None:

@@ -32,9 +32,27 @@ def codes(count: int) -> bytes:
 
 def enrol_lock(server: Server) -> str:
     """Make an account and a lock that belongs to it; return the lock's uid."""
+    return enrol_locks(server, 1)[0]
+
+
+def enrol_locks(server: Server, count: int) -> list[str]:
+    """Make an account and locks that belong to it; return the locks' uids."""
     account = _send(server, "POST", "/v1/connected-accounts", {"name": "Harbour Hotel", "provider": "august"})
-    lock = {"brand": "Yale", "serialNumber": "SN-12", "connectedAccountUid": account["uid"]}
-    return str(_send(server, "POST", "/v1/devices", lock)["uid"])
+    new = (
+        {"brand": "Yale", "serialNumber": f"SN-{12 + n}", "connectedAccountUid": account["uid"]} for n in range(count)
+    )
+    return [str(_send(server, "POST", "/v1/devices", lock)["uid"]) for lock in new]
+
+
+def fill_locks(server: Server, events: int) -> str:
+    """Cause so many events that Seam knows: an account's, a lock's with all codes but one, and the one of another lock.
+
+    Returns the other lock's uid.
+    """
+    crowded, quiet = enrol_locks(server, 2)
+    send_report(server, crowded, codes(events - 2))
+    send_report(server, quiet, codes(1))
+    return quiet
 
 
 def send_report(server: Server, lock: str, content: bytes) -> Reported:

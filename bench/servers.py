@@ -20,6 +20,7 @@ from typing import Any
 SERVER_CORE = 0
 CLIENT_CORE = 1
 START_SECONDS = 60
+FAKE = Path(__file__).parent / "fake"
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -85,6 +86,15 @@ def peer(data: Path) -> Iterator[Server]:
     """Serve the usual design: FastAPI with pydantic over aiosqlite, one commit a request."""
     command = [sys.executable, "-m", "bench.peer", str(data / "peer.db")]
     with _running(command, "/healthz", dict(os.environ), None) as server:
+        yield server
+
+
+@contextmanager
+def fake_seam(events: int) -> Iterator[Server]:
+    """Serve fake-seam-connect, Seam's stand-in for its own API, which keeps so many events in memory."""
+    command = ["node", str(FAKE / "fake.js"), str(events)]
+    with _running(command, "/health", dict(os.environ), None) as server:
+        server.key = "seam_apikey1_token"
         yield server
 
 

@@ -25,11 +25,11 @@ class EntityFilter(msgspec.Struct, frozen=True):
         return any(entity.type == self.type and entity.id in self.ids for entity in envelope.related_entities)
 
 
-class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
+class EventQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A range of time and filters; every filter is a set of accepted values, empty meaning "any".
 
     `since` is included, `until` excluded, both in microseconds UTC; `until` is None for "now and later". `ids` are the
-    events' own, hyphenated. Each of `entities` must be met.
+    events' own, hyphenated. Each of `entities` must be met. `flat` leaves only events of the flat family.
     """
 
     since: int
@@ -46,6 +46,7 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
     ids: tuple[str, ...] = ()
     entities: tuple[EntityFilter, ...] = ()
     internal: bool | None = None
+    flat: bool = False
     subtree: bool = False
 
     @property
@@ -54,7 +55,10 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
         return self.ascending and self.until is None and self.time_field == "recordedAt"
 
     def digest(self, tenant_uid: str) -> bytes:
-        """Return 8 bytes that stand for the whole question, so that a cursor fits only the one it came from."""
+        """Return 8 bytes that stand for the whole question, so that a cursor fits only the one it came from.
+
+        What is not asked for has no part in it, so that old cursors outlive new filters.
+        """
         return hashlib.blake2b(msgspec.json.encode((tenant_uid, self)), digest_size=8).digest()
 
     def grades(self) -> tuple[tuple[int, bool], ...]:
@@ -70,6 +74,7 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
         return (
             _fits(self.criticalities, envelope.criticality)
             and (self.internal is None or envelope.internal == self.internal)
+            and (not self.flat or envelope.family == "flat")
             and _fits(self.codes, envelope.event_code)
             and _fits(self.types, envelope.type)
             and _fits(self.target_types, envelope.target_entity_type)

@@ -113,6 +113,30 @@ class Receipt(msgspec.Struct, frozen=True, rename="camel", gc=False):
     recorded_at: int
 
 
+class Span(msgspec.Struct, frozen=True):
+    """Seqs from `low` (included) to `high` (excluded)."""
+
+    low: int
+    high: int
+
+    @property
+    def empty(self) -> bool:
+        """Whether it holds no seq."""
+        return self.low >= self.high
+
+    def before(self, seq: int) -> Span:
+        """Return the part below `seq`."""
+        return Span(self.low, min(self.high, seq))
+
+    def onward(self, seq: int) -> Span:
+        """Return the part from `seq` on."""
+        return Span(max(self.low, seq), self.high)
+
+    def rest(self, examined: Span, ascending: bool) -> Span:
+        """Return what lies beyond a part that was examined from this span's beginning."""
+        return self.onward(examined.high) if ascending else self.before(examined.low)
+
+
 class Prepared(msgspec.Struct, frozen=True, gc=False):
     """An event with id and envelope, lacking only what the log assigns: seq and recordedAt.
 

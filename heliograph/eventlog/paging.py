@@ -11,10 +11,11 @@ import msgspec
 
 from heliograph.eventlog import query as search
 from heliograph.eventlog import store
+from heliograph.eventlog.criteria import criteria_of
 from heliograph.eventlog.cursors import Cursor
 from heliograph.eventlog.filters import EventQuery
-from heliograph.eventlog.model import Event, id_key_of
-from heliograph.eventlog.query import Moment, Span
+from heliograph.eventlog.model import Event, Span, id_key_of
+from heliograph.eventlog.query import Moment
 from heliograph.ids import Uid, as_uuid
 from heliograph.storage.engine import Transaction
 from heliograph.storage.statements import batches
@@ -79,7 +80,7 @@ class _RecordedScan:
         self._tx = tx
         self._scope = scope
         self._query = query
-        self._criteria = search.criteria_of(query)
+        self._criteria = criteria_of(query)
         self._ahead = span
 
     def refill(self, want: int, steps: _Steps) -> None:
@@ -88,7 +89,8 @@ class _RecordedScan:
             found = search.find(self._tx, self._scope, self._criteria, self._ahead, ascending, want)
             steps.note(want, len(found.seqs))
             events = store.fetch(self._tx, self._scope, found.seqs)
-            self.buffer.extend(event for event in events if self._query.accepts(event.envelope))
+            fits = self._query.accepts
+            self.buffer.extend(events if found.certain else (event for event in events if fits(event.envelope)))
             self._ahead = self._ahead.rest(found.examined, ascending)
 
     def key(self, event: Event) -> Key:
@@ -123,7 +125,7 @@ class _OccurredScan:
         self._tx = tx
         self._scope = scope
         self._query = query
-        self._criteria = search.criteria_of(query)
+        self._criteria = criteria_of(query)
         self._span = span
         self._head = head
         self._done = False
@@ -198,10 +200,12 @@ def events_at(tx: Transaction, scope: Scope, seqs: Iterable[int]) -> dict[int, E
 
 def _merge(scans: Sequence[_Scan], limit: int, ascending: bool) -> list[Event]:
     """Take events in the merged order; stop where a scan does not yet know what comes next."""
-    sign = 1 if ascending else -1
     steps = _Steps(STEPS_PER_PAGE + len(scans))
-    # One more than fits, to learn whether anything follows; of a merge each tenant gives little at a time.
-    want = limit + 1 if len(scans) == 1 else max(8, 2 * limit // len(scans))
+    if len(scans) == 1:
+        return _take(scans[0], limit, steps)
+    sign = 1 if ascending else -1
+    # Each tenant gives little at a time.
+    want = max(8, 2 * limit // len(scans))
     heap: list[tuple[tuple[int, ...], int]] = []
 
     def offer(number: int) -> None:
@@ -225,6 +229,19 @@ def _merge(scans: Sequence[_Scan], limit: int, ascending: bool) -> list[Event]:
     return events
 
 
+def _take(scan: _Scan, limit: int, steps: _Steps) -> list[Event]:
+    """Take events of one tenant's, which are in order as they are; see `_merge`."""
+    events: list[Event] = []
+    while True:
+        if not scan.buffer:
+            # One more than fits, to learn whether anything follows.
+            scan.refill(limit + 1, steps)
+        count = min(limit - len(events), len(scan.buffer))
+        if not count:
+            return events
+        events += [scan.buffer.popleft() for _ in range(count)]
+
+
 def _scans(tx: Transaction, scope: Scope, query: EventQuery, cursor: Cursor | None) -> list[_Scan]:
     places = {place[0]: place[1:] for place in cursor.places} if cursor else {}
     scans: list[_Scan] = []
@@ -240,13 +257,10 @@ def _scans(tx: Transaction, scope: Scope, query: EventQuery, cursor: Cursor | No
 
 def _recorded_scan(tx: Transaction, scope: Scope, query: EventQuery, place: tuple[int, ...] | None) -> _Scan:
     if place is None:
-        head = store.head_of(tx, scope)
-        low = search.seq_at(tx, scope, query.since, head)
-        high = head if query.until is None else search.seq_at(tx, scope, query.until, head)
-    else:
-        low, high = place
-        if high == _FOLLOW:
-            high = store.head_of(tx, scope)
+        return _RecordedScan(tx, scope, query, search.span_of(tx, scope, query, store.head_of(tx, scope)))
+    low, high = place
+    if high == _FOLLOW:
+        high = store.head_of(tx, scope)
     return _RecordedScan(tx, scope, query, Span(low, high))
 
 

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 import msgspec
 
 from heliograph.eventlog import store
+from heliograph.eventlog.criteria import NAME, Criterion, are_exact, followers_of, likely_common
 from heliograph.eventlog.filters import EventQuery
-from heliograph.eventlog.model import grade_of, id_key_of, key_of
-from heliograph.eventlog.store import FACETS, OCCURRED_AT
+from heliograph.eventlog.model import Span
+from heliograph.eventlog.store import IN_ENVELOPE, OCCURRED_AT
 from heliograph.storage.engine import Transaction
 from heliograph.tenancy.model import Scope
 
@@ -25,70 +26,16 @@ RARITY = 20
 TAIL_BUDGET = 40_000
 """Unindexed events that one step may examine."""
 
-Part = tuple[int, int]
-"""(facet, value): one ordered list of seqs in the index."""
-
-Criterion = tuple[Part, ...]
-"""Alternatives of which an event must have one."""
-
-_ENTITY_FACETS = (FACETS["target_id_key"], FACETS["related"])
-_NAME = {facet: name for name, facet in FACETS.items()}
-
-
-class Span(msgspec.Struct, frozen=True):
-    """Seqs from `low` (included) to `high` (excluded)."""
-
-    low: int
-    high: int
-
-    @property
-    def empty(self) -> bool:
-        """Whether it holds no seq."""
-        return self.low >= self.high
-
-    def before(self, seq: int) -> Span:
-        """Return the part below `seq`."""
-        return Span(self.low, min(self.high, seq))
-
-    def onward(self, seq: int) -> Span:
-        """Return the part from `seq` on."""
-        return Span(max(self.low, seq), self.high)
-
-    def rest(self, examined: Span, ascending: bool) -> Span:
-        """Return what lies beyond a part that was examined from this span's beginning."""
-        return self.onward(examined.high) if ascending else self.before(examined.low)
-
 
 class Found(msgspec.Struct, frozen=True):
-    """Seqs in the order asked for, and the span that was really examined for them."""
+    """Seqs in the order asked for, and the span that was really examined for them.
+
+    When they are `certain`, those events fit, and there is nothing left to compare.
+    """
 
     seqs: list[int]
     examined: Span
-
-
-def criteria_of(query: EventQuery) -> tuple[Criterion, ...]:
-    """Translate a query's filters into lists of the index."""
-    if query.ids:
-        # Nothing narrows a search as much as the events' own ids; the other filters compare what those lead to.
-        ids = {bytes.fromhex(text.replace("-", "")) for text in query.ids}
-        return (tuple((FACETS["id_key"], key) for key in sorted({id_key_of(uid) for uid in ids})),)
-    grades = tuple((FACETS["grade"], grade_of(*pair)) for pair in query.grades())
-    codes = tuple((FACETS["code"], code) for code in query.codes)
-    texts = (
-        (query.types, (FACETS["type_key"],)),
-        (query.target_types, (FACETS["target_type_key"],)),
-        (query.target_ids, (FACETS["target_id_key"],)),
-        (query.actor_uids, (FACETS["actor_key"],)),
-        (query.related_ids, _ENTITY_FACETS),
-        *((wanted.ids, _ENTITY_FACETS) for wanted in query.entities),
-    )
-    keyed = (tuple((facet, key_of(value)) for value in values for facet in facets) for values, facets in texts)
-    return tuple(criterion for criterion in (grades, codes, *keyed) if criterion)
-
-
-def followers_of(criteria: Sequence[Criterion]) -> set[str]:
-    """Name the followers whose index the criteria are looked up in."""
-    return {_NAME[facet] for criterion in criteria for facet, _ in criterion}
+    certain: bool = False
 
 
 def seq_at(tx: Transaction, scope: Scope, moment: int, head: int) -> int:
@@ -105,6 +52,12 @@ def seq_at(tx: Transaction, scope: Scope, moment: int, head: int) -> int:
         tenant_id=scope.tenant_id, moment=moment, head=head,
     )  # fmt: skip
     return row[0] if row else 0
+
+
+def span_of(tx: Transaction, scope: Scope, query: EventQuery, head: int) -> Span:
+    """Return the part of the log below `head` that was recorded in the query's range of time."""
+    high = head if query.until is None else seq_at(tx, scope, query.until, head)
+    return Span(seq_at(tx, scope, query.since, head), high)
 
 
 def find(
@@ -131,15 +84,16 @@ def find(
         edge = step.examined.high if ascending else step.examined.low
         if len(found) >= limit or step.examined != part:
             break
-    return Found(found, Span(span.low, edge) if ascending else Span(edge, span.high))
+    examined = Span(span.low, edge) if ascending else Span(edge, span.high)
+    return Found(found, examined, are_exact(criteria) and max(found, default=-1) < indexed)
 
 
 def _run_of_seqs(span: Span, ascending: bool, limit: int) -> Found:
     if ascending:
         examined = Span(span.low, min(span.high, span.low + limit))
-        return Found(list(range(examined.low, examined.high)), examined)
+        return Found(list(range(examined.low, examined.high)), examined, True)
     examined = Span(max(span.low, span.high - limit), span.high)
-    return Found(list(range(examined.high - 1, examined.low - 1, -1)), examined)
+    return Found(list(range(examined.high - 1, examined.low - 1, -1)), examined, True)
 
 
 def _scan_tail(
@@ -189,7 +143,7 @@ def _choose_leading(
         return criteria[0], span
     whole = span.high if ascending else span.low
     # A filter that is rare at once spares looking at those with many values, each of which costs a look.
-    for criterion in sorted(criteria, key=len)[:-1]:
+    for criterion in sorted(criteria, key=likely_common)[:-1]:
         if _reach(tx, scope, criterion, span, ascending, SCAN_BUDGET // RARITY) == whole:
             return criterion, span
     reached = [(criterion, _reach(tx, scope, criterion, span, ascending)) for criterion in criteria]
@@ -222,12 +176,14 @@ def _found(seqs: list[int], window: Span, ascending: bool, limit: int) -> Found:
 
 
 def tail_conditions(criteria: Sequence[Criterion]) -> tuple[str, dict[str, int]]:
-    """Write the criteria as conditions on columns of `event`; related entities stay for the caller to compare."""
+    """Write the criteria as conditions on columns of `event`; what stands in envelopes the caller has to compare."""
     text = ""
     values: dict[str, int] = {}
     for criterion in criteria:
         alternatives = [
-            "related > 0" if _NAME[facet] == "related" else f"{_NAME[facet]} in ({_names(facet, parts, values)})"
+            IN_ENVELOPE[NAME[facet]][0]
+            if NAME[facet] in IN_ENVELOPE
+            else f"{NAME[facet]} in ({_names(facet, parts, values)})"
             for facet, parts in _by_facet(criterion).items()
         ]
         text += f" and ({' or '.join(alternatives)})"

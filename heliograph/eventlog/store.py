@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
-from heliograph.eventlog.model import Event, Prepared, decode_envelope, key_of
-from heliograph.storage.engine import Row, Table, Transaction
+from heliograph.eventlog.model import Envelope, Event, Prepared, decode_envelope, grade_of, key_of
+from heliograph.storage.engine import Dialect, Row, Table, Transaction
 from heliograph.tenancy.model import Scope
 
 EVENT = Table(
@@ -198,16 +198,40 @@ def fetch(tx: Transaction, scope: Scope, seqs: Sequence[int]) -> list[Event]:
     """Read the events at the given places, in the given order."""
     if not seqs:
         return []
-    names = {f"s{n}": seq for n, seq in enumerate(seqs)}
+    among, places = _among(tx.dialect, seqs)
     rows = tx.all(
         "select e.seq, e.recorded_at, e.envelope, p.content from event e"
         " left join payload p on p.tenant_id = e.tenant_id and p.seq = e.seq"
-        f" where e.tenant_id = :tenant_id and e.seq in ({', '.join(':' + name for name in names)})",
+        f" where e.tenant_id = :tenant_id and e.seq {among}",
         tenant_id=scope.tenant_id,
-        **names,
+        **places,
     )
     by_seq = {row[0]: event_of(scope.tenant_uid, row) for row in rows}
     return [by_seq[seq] for seq in seqs if seq in by_seq]
+
+
+def fetch_payloads(tx: Transaction, scope: Scope, seqs: Sequence[int]) -> list[tuple[int, bytes]]:
+    """Read (seq, payload) of the events at the given places, in the given order; erased payloads are left out."""
+    if not seqs:
+        return []
+    among, places = _among(tx.dialect, seqs)
+    rows = tx.all(
+        f"select seq, content from payload where tenant_id = :tenant_id and seq {among}",
+        tenant_id=scope.tenant_id,
+        **places,
+    )
+    by_seq: dict[int, bytes] = dict(rows)
+    return [(seq, by_seq[seq]) for seq in seqs if seq in by_seq]
+
+
+def _among(dialect: Dialect, seqs: Sequence[int]) -> tuple[str, dict[str, Any]]:
+    """Return the condition of being one of some seqs, and its values: one for each seq would cost more than its row."""
+    low, high = min(seqs), max(seqs)
+    if high - low < len(seqs):
+        return "between :low and :high", {"low": low, "high": high}
+    if dialect == "postgres":
+        return "= any(cast(:seqs as bigint[]))", {"seqs": list(seqs)}
+    return "in (select value from json_each(:seqs))", {"seqs": msgspec.json.encode(list(seqs)).decode()}
 
 
 def event_of(tenant_uid: str, row: Row) -> Event:
@@ -226,8 +250,28 @@ FACETS: dict[str, int] = {
     "target_id_key": 6,
     "actor_key": 7,
     "related": 8,
+    "flat": 9,
 }
-"""What can be searched, by number in the index: columns of `event`, and the related entities in its envelope."""
+"""What can be searched, by number in the index: columns of `event`, and what stands in its envelope only."""
+
+FLAT = 1
+"""The only value of the facet of events of the flat family."""
+
+
+def _keys_of_related(envelope: Envelope) -> set[int]:
+    return {key_of(entity.id) for entity in envelope.related_entities}
+
+
+def _flat_or_nothing(envelope: Envelope) -> set[int]:
+    return {FLAT} if envelope.family == "flat" else set()
+
+
+IN_ENVELOPE: dict[str, tuple[str, Callable[[Envelope], set[int]]]] = {
+    "related": ("related > 0", _keys_of_related),
+    # Of the flat family are events of the platform's own, and only some of them.
+    "flat": (f"grade >= {grade_of(0, True)}", _flat_or_nothing),
+}
+"""Facets that no column holds: by which columns events may have them, and the values that an envelope has."""
 
 OCCURRED_AT = "occurred_at"
 """The follower that writes `event_time`, the order by the source's own time."""
@@ -262,8 +306,8 @@ def index_next(tx: Transaction, scope: Scope, follower: str, limit: int) -> int:
     start, stop = row[0], min(row[0] + limit, head)
     if follower == OCCURRED_AT:
         _index_times(tx, scope, start, stop)
-    elif follower == "related":
-        _index_related(tx, scope, start, stop)
+    elif follower in IN_ENVELOPE:
+        _index_envelopes(tx, scope, start, stop, follower)
     else:
         _index_column(tx, scope, start, stop, follower)
     tx.run(
@@ -294,22 +338,14 @@ def _index_times(tx: Transaction, scope: Scope, start: int, stop: int) -> None:
     )  # fmt: skip
 
 
-def _index_related(tx: Transaction, scope: Scope, start: int, stop: int) -> None:
+def _index_envelopes(tx: Transaction, scope: Scope, start: int, stop: int, facet: str) -> None:
+    some, values_in = IN_ENVELOPE[facet]
     rows = tx.all(
-        "select seq, envelope from event"
-        " where tenant_id = :tenant_id and seq >= :start and seq < :stop and related > 0",
+        f"select seq, envelope from event where tenant_id = :tenant_id and seq >= :start and seq < :stop and {some}",
         tenant_id=scope.tenant_id, start=start, stop=stop,
     )  # fmt: skip
-    tx.insert(
-        EVENT_FACET,
-        sorted(
-            {
-                (scope.tenant_id, FACETS["related"], key_of(entity.id), seq)
-                for seq, envelope in rows
-                for entity in decode_envelope(envelope).related_entities
-            }
-        ),
-    )
+    found = ((value, seq) for seq, envelope in rows for value in values_in(decode_envelope(envelope)))
+    tx.insert(EVENT_FACET, [(scope.tenant_id, FACETS[facet], *place) for place in sorted(found)])
 
 
 def backlogs(tx: Transaction, tenant_ids: Collection[int] | None) -> list[tuple[int, str, int]]:

@@ -14,7 +14,7 @@ from heliograph.eventlog.paging import Page, get_event, list_page
 from heliograph.eventlog.render import RENDERERS, Format
 from heliograph.eventlog.submission import Code, Criticality, EntityId, EntityType, TypeName
 from heliograph.http.lists import UidText
-from heliograph.http.messages import Request, Response
+from heliograph.http.messages import Request, Response, fields_of
 from heliograph.ids import Uid, parse_uid
 from heliograph.storage.engine import Transaction
 from heliograph.tenancy.model import Scope
@@ -108,7 +108,7 @@ def event_query(given: EventsQuery, now: int) -> EventQuery:
 
 def _refuse_long_lists(given: EventsQuery) -> None:
     words = f"A filter lists at most {MOST_VALUES} values."
-    names = {field.name: field.encode_name for field in msgspec.structs.fields(EventsQuery)}
+    names = {field.name: field.encode_name for field in fields_of(EventsQuery)}
     values = msgspec.structs.asdict(given)
     long = [name for name, value in values.items() if isinstance(value, tuple) and len(value) > MOST_VALUES]
     if long:

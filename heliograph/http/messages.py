@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl
 
@@ -147,13 +148,19 @@ def _too_large(limit: int) -> TooLarge:
     return TooLarge(f"The body has more than {limit} bytes.")
 
 
+@lru_cache(maxsize=256)
+def fields_of(model: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """Return the fields of a struct; to ask for them anew compiles every annotation anew."""
+    return msgspec.structs.fields(model)
+
+
 def read_query(query_string: bytes, model: type[S]) -> S:
     """Read a query string into a struct whose fields are scalars or tuples of scalars.
 
     Raises:
         Invalid: naming `query/<name>` and the rule.
     """
-    kinds = {field.encode_name: field.type for field in msgspec.structs.fields(model)}
+    kinds = {field.encode_name: field.type for field in fields_of(model)}
     given: dict[str, list[str]] = {}
     for name, text in query_pairs(query_string):
         given.setdefault(name, []).append(text)

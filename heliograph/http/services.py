@@ -12,6 +12,7 @@ from heliograph.catalog.types import TenantTypes
 from heliograph.clock import MICROSECONDS
 from heliograph.delivery.counters import Counters
 from heliograph.errors import Invalid
+from heliograph.eventlog.bodies import BodyCache
 from heliograph.eventlog.follower import IndexFollower
 from heliograph.eventlog.submission import EventLimits
 from heliograph.eventlog.upkeep import Upkeep
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from heliograph.http.routes import Route
 
 T = TypeVar("T")
+
+BODY_CACHE_BYTES = 16 * 2**20
+"""Memory for pages of events that are likely to be asked for again."""
 
 
 class LoopReplies:
@@ -90,6 +94,7 @@ class Services:
         self.addresses = ClientAddress(settings.trusted_proxies)
         self.preparer = Preparer()
         self.types = TenantTypes()
+        self.bodies = BodyCache(BODY_CACHE_BYTES)
         self.operations = Waiters()
         """Connectors that wait for operations."""
         self.large_work = asyncio.Semaphore(1)

@@ -6,15 +6,18 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from heliograph import publish
 from heliograph.access_codes.events import UNMANAGED_CREATED
 from heliograph.eventlog import store
+from heliograph.eventlog.bodies import BodyCache, list_cached
 from heliograph.eventlog.cursors import read_cursor, write_cursor
 from heliograph.eventlog.events import CLOCK_BEHIND
 from heliograph.eventlog.filters import EntityFilter, EventQuery
 from heliograph.eventlog.model import Actor, EventDraft, Receipt, RelatedEntity
 from heliograph.eventlog.paging import get_event, list_page
-from heliograph.ids import Uid, new_uid
+from heliograph.ids import Uid, as_uuid, new_uid
 from heliograph.provisioning.events import RECIPE_STATUS_UPDATED
 from heliograph.storage.sealing import Sealer
 from tests.conformance.plain_scan import Place, Told, fits, scan
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from heliograph.eventlog.paging import Page
-    from heliograph.storage.engine import Connection
+    from heliograph.storage.engine import Connection, Transaction
     from heliograph.tenancy.model import Scope
 
 SEALER = Sealer(bytes(32))
@@ -52,6 +55,9 @@ FILTERS: dict[str, tuple[Any, ...]] = {
     "ids": ("0197b3a4-10c2-7d3e-8f40-5162738495a6", "0197b3a4-10c2-7d3e-8f40-5162738495a7"),
     "actor_uids": (*ACTORS, "never"),
 }
+
+CACHE_BYTES = 20_000
+"""Little enough for pages to push each other out."""
 
 LONGEST_WALK = 5_000
 """Pages after which a listing is taken to be endless."""
@@ -84,6 +90,8 @@ class Logs:
         self._now = START_OF_TIME
         self.scopes: list[Scope] = []
         self._told: list[list[Told]] = []
+        self._cache = BodyCache(CACHE_BYTES)
+        self._questions: list[tuple[int, EventQuery]] = []
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
@@ -111,7 +119,7 @@ class Logs:
             (answer,) = publish.ingest(tx, scope.tenant_id, [submission])
         for draft, receipt in zip(drafts, answer.outcomes, strict=True):
             assert isinstance(receipt, Receipt)
-            told.append(self._note(scope, told, draft, receipt, actor.uid, None))
+            told.append(self._note(told, scope, draft, receipt, actor_uid=actor.uid))
 
     def record(self) -> None:
         """Store an event of the platform's own, which may concern more entities than its target."""
@@ -128,10 +136,11 @@ class Logs:
         related = frozenset(self.random.sample(IDS, self.random.randint(0, 2)))
         with self._writer.transaction(self._now, write=True) as tx:
             receipt = publish.record(
-                tx, scope, definition, draft.target_id or "", lambda _: definition.sample,
+                tx, scope, definition, draft.target_id or "", lambda stamp: {"event_id": as_uuid(stamp.uid)},
                 related=tuple(RelatedEntity(id, "Device") for id in related), occurred_at=draft.occurred_at,
             )  # fmt: skip
-        told.append(self._note(scope, told, draft, receipt, None, related))
+        flat = definition is UNMANAGED_CREATED
+        told.append(self._note(told, scope, draft, receipt, internal=True, related=related, flat=flat))
 
     def _some_tenant(self) -> tuple[Scope, list[Told]]:
         index = self.random.randrange(len(self.scopes))
@@ -146,16 +155,21 @@ class Logs:
             target_type=choose((None, "Door")),
             target_id=choose((None, *IDS)),
             occurred_at=choose((None, *MOMENTS)),
+            content_type="text/plain",
+            payload=self.random.randbytes(8),
         )
 
     def _note(
         self,
-        scope: Scope,
         told: list[Told],
+        scope: Scope,
         draft: EventDraft,
         receipt: Receipt,
-        actor_uid: str | None,
-        related: frozenset[str] | None,
+        *,
+        actor_uid: str | None = None,
+        internal: bool = False,
+        related: frozenset[str] = frozenset(),
+        flat: bool = False,
     ) -> Told:
         assert receipt.seq == len(told)
         assert receipt.recorded_at == max(self._now, told[-1].recorded_at + 1 if told else 0)
@@ -167,11 +181,12 @@ class Logs:
             type=draft.type,
             code=draft.code,
             criticality=draft.criticality or 0,
-            internal=related is not None,
+            internal=internal,
             target_type=draft.target_type,
             target_id=draft.target_id,
-            related=related or frozenset(),
+            related=related,
             actor_uid=actor_uid,
+            flat=flat,
             occurred_at=draft.occurred_at,
         )
 
@@ -205,6 +220,7 @@ class Logs:
             time_field="occurredAt" if by_occurred else "recordedAt",
             ascending=self.random.random() < 0.5,
             internal=self.random.choice((None, None, None, False, True)),
+            flat=self.random.random() < 0.2,
             subtree=subtree,
             **filters,
         )
@@ -277,6 +293,34 @@ class Logs:
             tenant_id = self.scopes[index].tenant_id
             meant = [event.place for event in self._told[index][start:] if fits(walk.query, event)]
             assert [place for place in walk.places if place[0] == tenant_id] == meant, walk.query
+
+    def read_bodies(self) -> None:
+        """List bodies only, by a new question or by one that was asked before, and read each on its own to compare."""
+        index = self.random.randrange(len(self.scopes))
+        new = msgspec.structs.replace(self.ask().query, time_field="recordedAt", subtree=False)
+        # Of the same words are questions to different tenants, too.
+        self._questions.append((index, new))
+        self._questions.append((index, self.random.choice(self._questions)[1]))
+        index, query = self.random.choice(self._questions)
+        scope, told = self.scopes[index], self._told[index]
+        limit = self.random.choice((1, 3, 20))
+        found: list[bytes] = []
+        with self._reader.transaction(self._now, write=False) as tx:
+            page = list_cached(tx, self._cache, scope, query, limit, None)
+            for _ in range(LONGEST_WALK):
+                assert len(page.payloads) <= limit
+                found += page.payloads
+                if page.rest is None:
+                    break
+                page = list_cached(tx, self._cache, scope, query, limit, page.rest)
+            each = [self._body(tx, scope, seq) for _, seq in scan(query, told)]
+        assert found == each, query
+
+    @staticmethod
+    def _body(tx: Transaction, scope: Scope, seq: int) -> bytes:
+        row = tx.one("select content from payload where tenant_id = :t and seq = :s", t=scope.tenant_id, s=seq)
+        assert row is not None
+        return bytes(row[0])
 
     def get_each(self) -> None:
         """Get every event of one log by its id, and one that does not exist."""

@@ -30,6 +30,7 @@ class Told:
     target_id: str | None
     related: frozenset[str]
     actor_uid: str | None
+    flat: bool
     occurred_at: int | None
 
     @property
@@ -47,6 +48,7 @@ def fits(query: EventQuery, event: Told) -> bool:
     return (
         (not query.criticalities or event.criticality in query.criticalities)
         and (query.internal is None or event.internal == query.internal)
+        and (not query.flat or event.flat)
         and (not query.codes or event.code in query.codes)
         and (not query.types or event.type in query.types)
         and (not query.target_types or event.target_type in query.target_types)

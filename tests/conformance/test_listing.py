@@ -95,6 +95,7 @@ def _walk_through(logs: Logs, tenants: int, events: int) -> None:
                 logs.turn_page(walk)
             if logs.random.random() < 0.2:
                 logs.something_happens()
+            logs.read_bodies()
         walks.append(walk)
     logs.get_each()
     for walk in walks:

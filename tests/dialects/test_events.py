@@ -390,3 +390,31 @@ def test_company_sees_its_own_log_and_not_those_below(api: Api, house: House) ->
     answer = seam(api, "GET", "/events/list", api.root, {"since": SINCE}, headers)
     assert answer.json()["events"] == []
     assert house.events()
+
+
+# -- answered from memory -------------------------------------------------------------------------------------------
+
+
+def test_answer_is_the_same_again_until_something_happens_and_then_complete_at_once(house: House) -> None:
+    for number in range(3):
+        first, again = (house.get("/events/list", since=SINCE).body for _ in range(2))
+        assert first == again
+        house.report(house.locks[0], str(6000 + number))
+        later = house.events()
+        assert ids(house.log()) == later
+        assert len(later) > number
+
+
+def test_workspaces_that_ask_the_same_are_each_shown_their_own(api: Api, house: House) -> None:
+    other = House.build(api)
+    assert len(other.log()) == len(house.log())
+    for _ in range(2):
+        assert [one.events() for one in (house, other)] == [ids(one.log()) for one in (house, other)]
+    assert not set(house.events()) & set(other.events())
+
+
+def test_key_without_the_right_is_refused_what_others_have_just_been_shown(api: Api, house: House) -> None:
+    connector = api.key(house.tenant, "connector")
+    assert house.get("/events/list", since=SINCE).status == 200
+    answer = seam(api, "GET", "/events/list", connector, {"since": SINCE})
+    assert (answer.status, answer.json()["error"]["type"]) == (403, "forbidden")

@@ -116,6 +116,7 @@ CHANGES: dict[str, Any] = {
     "ids": ("x",),
     "entities": (EntityFilter("Door", ("x",)),),
     "internal": False,
+    "flat": True,
     "subtree": True,
 }
 

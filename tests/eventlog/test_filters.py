@@ -14,6 +14,7 @@ FIELDS: dict[str, Any] = {
     "commitment": "",
     "criticality": 2,
     "event_code": 10_000,
+    "family": "flat",
     "id": "0197b3a4-10c2-7d3e-8f40-5162738495a6",
     "internal": False,
     "payload_length": 0,
@@ -46,6 +47,7 @@ MATCHING: dict[str, Any] = {
     "ids": ("0197b3a4-10c2-7d3e-8f40-5162738495a5", "0197b3a4-10c2-7d3e-8f40-5162738495a6"),
     "entities": (EntityFilter("Device", ("r2", "x")), EntityFilter("Door", ("t",))),
     "internal": False,
+    "flat": True,
 }
 OTHER: dict[str, Any] = {
     "criticalities": (0, 1, 3, 4, 5),
@@ -78,7 +80,7 @@ def test_all_filters_must_accept(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["codes", "types", "target_types", "target_ids", "related_ids", "actor_uids", "entities"]
+    "name", ["codes", "types", "target_types", "target_ids", "related_ids", "actor_uids", "entities", "flat"]
 )  # fmt: skip
 def test_event_without_the_field_passes_no_filter_on_it(name: str) -> None:
     assert _query().accepts(BARE)

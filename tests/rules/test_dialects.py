@@ -14,7 +14,7 @@ from tests.rules.test_layout import clock_readings, imported_packages, sql_lines
 DIALECTS = [module for module in MODULES if module.name.startswith("dialects/")]
 
 ALLOWED = re.compile(
-    r"heliograph\.(?:dialects|http|errors|ids|times|strict_json|catalog\.system|eventlog\.(?:cursors|filters|paging)"
+    r"heliograph\.(?:dialects|http|errors|ids|times|strict_json|catalog\.system|eventlog\.(?:bodies|cursors|filters)"
     r"|\w+\.(?:actions|changes|conditions|kinds|model|pins|surroundings))\b.*"
 )
 """What may be asked, and in which words."""

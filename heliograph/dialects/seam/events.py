@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -17,10 +17,9 @@ from heliograph.dialects.seam.parameters import read_parameters as read
 from heliograph.dialects.seam.routes import reading
 from heliograph.dialects.seam.workspace import scope_of
 from heliograph.errors import Fault, Invalid
-from heliograph.eventlog.cursors import Cursor
+from heliograph.eventlog.bodies import list_cached
 from heliograph.eventlog.filters import EntityFilter, EventQuery
-from heliograph.eventlog.model import Event
-from heliograph.eventlog.paging import list_page
+from heliograph.eventlog.model import Span
 from heliograph.http.messages import Request, Response
 from heliograph.ids import as_hex, as_uuid
 from heliograph.tenancy.model import Scope
@@ -34,9 +33,6 @@ MOST_EVENTS = 10_000
 LARGEST_OFFSET = 100_000
 EVENTS_AT_ONCE = 1000
 """Events that are read in one transaction."""
-
-_END_OF_TIME = 2**62
-"""A listing with an end is fixed when its first page is asked for."""
 
 _encode = msgspec.json.Encoder().encode
 Ids = Annotated[tuple[Id, ...], msgspec.Meta(max_length=100)]
@@ -77,14 +73,15 @@ async def list_events(request: Request) -> Response:
     query = event_query(given)
     place = place_of(request, scope, given)
     skip = given.unstable_offset if place is None else 0
+    rest = None if place is None else Span(*place.places[0][1:])
     async with AsyncExitStack() as stack:
         if skip + given.limit > LARGE:
             await stack.enter_async_context(request.services.large_work)
-        events, rest = await _gather(request, scope, query, given.limit, place, skip)
-    following = pagination(request, scope, given, None if rest is None else rest.places)
+        bodies, rest = await _gather(request, scope, query, given.limit, rest, skip)
+    places = None if rest is None else ((scope.tenant_id, rest.low, rest.high),)
+    following = _encode(pagination(request, scope, given, places))
     # The payloads are what was stored and proven; they are passed on, not read and written again.
-    bodies = b",".join(event.payload for event in events if event.payload is not None)
-    return Response(200, b'{"events":[%s],"pagination":%s,"ok":true}' % (bodies, _encode(following)))
+    return Response(200, b'{"events":[%s],"pagination":%s,"ok":true}' % (b",".join(bodies), following))
 
 
 async def get_event(request: Request) -> Response:
@@ -93,52 +90,53 @@ async def get_event(request: Request) -> Response:
     given = read(request, GetEvent)
     if given.event_id is None and given.event_type is None and given.device_id is None:
         raise _refused("", "An argument for event_id, event_type, or device_id is required")
-    query = EventQuery(
+    query = _flat_query(
+        _types(given.event_type, None),
         since=0,
-        until=_END_OF_TIME,
-        types=_types(given.event_type, None),
+        until=None,
         ids=() if given.event_id is None else (as_uuid(given.event_id),),
         entities=_entities("Device", given.device_id, None),
     )
-    events, _ = await _gather(request, scope, query, 1, None)
-    if not events or events[0].payload is None:
+    bodies, _ = await _gather(request, scope, query, 1, None)
+    if not bodies:
         raise no_such("event")
-    return Response(200, b'{"event":%s,"ok":true}' % events[0].payload)
+    return Response(200, b'{"event":%s,"ok":true}' % bodies[0])
 
 
 async def _gather(
-    request: Request, scope: Scope, query: EventQuery, count: int, place: Cursor | None, skip: int = 0
-) -> tuple[list[Event], Cursor | None]:
-    """Return up to `count` events behind the first `skip`, and where more may follow.
+    request: Request, scope: Scope, query: EventQuery | None, count: int, rest: Span | None, skip: int = 0
+) -> tuple[list[bytes], Span | None]:
+    """Return up to `count` bodies behind the first `skip`, and where more may follow.
 
     A page that ends early is gone on from.
     """
-    events: list[Event] = []
-    while query.types:
-        wanted = skip + count - len(events)
-        step = partial(list_page, scope=scope, query=query, limit=min(wanted, EVENTS_AT_ONCE), cursor=place)
+    bodies: list[bytes] = []
+    cache = request.services.bodies
+    while query is not None:
+        most = min(skip + count - len(bodies), EVENTS_AT_ONCE)
+        step = partial(list_cached, cache=cache, scope=scope, query=query, limit=most, rest=rest)
         page = await request.services.read(step)
-        events += page.events[skip:]
-        skip = max(0, skip - len(page.events))
-        place = page.cursor
-        if place is None or len(events) >= count:
-            return events, place
+        bodies += page.payloads[skip:]
+        skip = max(0, skip - len(page.payloads))
+        rest = page.rest
+        if rest is None or len(bodies) >= count:
+            return bodies, rest
     return [], None
 
 
-def event_query(given: ListEvents) -> EventQuery:
-    """Translate the parameters into a question to the log.
+def event_query(given: ListEvents) -> EventQuery | None:
+    """Translate the parameters into a question to the log, or None when they let nothing pass.
 
     Raises:
         Invalid: when there is no time, or more than one, or an interval is reversed.
     """
     since, until = _range(given)
     nothing = () in (given.event_ids, given.event_types, given.device_ids, given.access_code_ids)
-    return EventQuery(
+    return _flat_query(
+        () if nothing else _types(given.event_type, given.event_types),
         since=since,
         until=until,
         ascending=True,
-        types=() if nothing else _types(given.event_type, given.event_types),
         ids=tuple(sorted({as_uuid(uid) for uid in given.event_ids or ()})),
         entities=(
             *_entities("Device", given.device_id, given.device_ids),
@@ -148,7 +146,15 @@ def event_query(given: ListEvents) -> EventQuery:
     )
 
 
-def _range(given: ListEvents) -> tuple[int, int]:
+def _flat_query(types: tuple[str, ...], **more: Any) -> EventQuery | None:
+    """Ask for events of some of the types; for those of all together the index has one list."""
+    if not types:
+        return None
+    every = types == FLAT_TYPES
+    return EventQuery(types=() if every else types, flat=every, **more)
+
+
+def _range(given: ListEvents) -> tuple[int, int | None]:
     if given.since is not None and given.between is not None:
         raise _refused("", "Cannot specify both since and between")
     if given.between is not None:
@@ -158,11 +164,13 @@ def _range(given: ListEvents) -> tuple[int, int]:
         return int(begin) + 1, int(end)
     if given.since is None:
         raise _refused("", "Must specify either since or between")
-    return int(given.since) + 1, _END_OF_TIME
+    return int(given.since) + 1, None
 
 
 def _types(one: str | None, several: tuple[str, ...] | None) -> tuple[str, ...]:
     wanted = [accepted for accepted in (None if one is None else (one,), several) if accepted is not None]
+    if not wanted:
+        return FLAT_TYPES
     return tuple(type for type in FLAT_TYPES if all(type in accepted for accepted in wanted))
 
 

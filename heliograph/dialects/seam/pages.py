@@ -12,7 +12,7 @@ from heliograph.dialects.seam.parameters import Parameters, given_values
 from heliograph.dialects.seam.queries import write_query
 from heliograph.errors import Fault, Invalid
 from heliograph.eventlog.cursors import Cursor, read_cursor, write_cursor
-from heliograph.http.messages import Request, Response
+from heliograph.http.messages import Request, Response, fields_of
 from heliograph.tenancy.model import Scope
 
 _CURSOR = "page_cursor"
@@ -86,7 +86,7 @@ def _question(request: Request, scope: Scope, given: Paged) -> bytes:
 
 
 def _url(request: Request, given: Paged, cursor: str) -> str:
-    known = {field.encode_name for field in msgspec.structs.fields(type(given))}
+    known = {field.encode_name for field in fields_of(type(given))}
     values = {name: value for name, value in given_values(request, type(given)).items() if name in known}
     return f"{_origin(request)}{request.scope['path']}?{write_query({**values, _CURSOR: cursor})}"
 

@@ -10,7 +10,7 @@ import msgspec
 from heliograph.dialects.seam.queries import read_query, shapes_of
 from heliograph.errors import Fault, Invalid, UnsupportedMediaType
 from heliograph.http.events import read_time
-from heliograph.http.messages import Request
+from heliograph.http.messages import Request, fields_of
 from heliograph.ids import parse_uid
 from heliograph.strict_json import CONTROL_CHARACTERS, check_unambiguous
 
@@ -65,7 +65,7 @@ def read_parameters(request: Request, model: type[P]) -> P:
         if values[name] not in (None, "", [], {})
     ]
     read: dict[str, Any] = {}
-    for field in msgspec.structs.fields(model):
+    for field in fields_of(model):
         name = field.encode_name
         try:
             if name in values:
