@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from heliograph.dialects.seam import events as dialect
-from heliograph.eventlog.paging import Page, list_page
+from heliograph.eventlog.bodies import Bodies, list_cached
 from tests.dialects.house import SINCE, House, faults, hyphenated, seam
 from tests.http.inprocess import Api
 
@@ -243,21 +243,19 @@ def test_skipped_events_are_not_kept(house: House, monkeypatch: pytest.MonkeyPat
     alive: list[weakref.ref[_Traceable]] = []
     most = 0
 
-    def traced(*args: Any, **named: Any) -> Page:
+    def traced(*args: Any, **named: Any) -> Bodies:
         nonlocal most
         gc.collect()
         most = max(most, sum(one() is not None for one in alive))
-        page = list_page(*args, **named)
+        page = list_cached(*args, **named)
         if len(alive) == len(every) - 1:
             return page
-        payloads = [_Traceable() for _ in page.events]
+        payloads = [_Traceable() for _ in page.payloads]
         alive.extend(weakref.ref(one) for one in payloads)
-        pairs = zip(page.events, payloads, strict=True)
-        events = [msgspec.structs.replace(event, payload=payload) for event, payload in pairs]
-        return msgspec.structs.replace(page, events=events)
+        return msgspec.structs.replace(page, payloads=tuple(payloads))
 
     monkeypatch.setattr(dialect, "EVENTS_AT_ONCE", 1)
-    monkeypatch.setattr(dialect, "list_page", traced)
+    monkeypatch.setattr(dialect, "list_cached", traced)
     answer = house.get("/events/list", since=SINCE, unstable_offset=len(every) - 1)
     assert [event["event_id"] for event in answer.json()["events"]] == every[-1:]
     assert len(alive) == len(every) - 1 > 2
@@ -270,12 +268,12 @@ def test_one_long_list_is_gathered_at_a_time(
 ) -> None:
     held = []
 
-    def noted(*args: Any, **named: Any) -> Page:
+    def noted(*args: Any, **named: Any) -> Bodies:
         held.append(house.api.edge.services.large_work.locked())
-        return list_page(*args, **named)
+        return list_cached(*args, **named)
 
     monkeypatch.setattr(dialect, "LARGE", 3)
-    monkeypatch.setattr(dialect, "list_page", noted)
+    monkeypatch.setattr(dialect, "list_cached", noted)
     house.get("/events/list", since=SINCE, **asked)
     assert held == [True]
     house.get("/events/list", since=SINCE, limit=3)
