@@ -390,7 +390,7 @@ class Worker:
     def _ask(self, channel: Channel) -> None:
         attempt = self._concerns.question(channel, self._origin)
         if attempt is not None:
-            self._sender.send(attempt, partial(self._concerns.answered, channel, self._origin))
+            self._sender.send(attempt, partial(self._concerns.answered, channel, channel.endpoint.url, self._origin))
 
 
 def _news(tx: Transaction, now: int, holder: bytes) -> list[int]:

@@ -588,6 +588,42 @@ def test_receiver_that_cannot_be_asked_gets_its_events_where_consent_is_a_courte
     assert [request.attempt.method for request in room.receivers.requests] == ["OPTIONS", "POST"]
 
 
+def test_new_receiver_is_asked_for_its_own_consent(room: Postroom) -> None:
+    endpoint = room.endpoint("a.example", consent="required")
+    consent = Answer(200, headers=(("WebHook-Allowed-Origin", "*"), ("WebHook-Allowed-Rate", "120")))
+    room.receivers.answers |= {"a.example": consent, "b.example": SILENT}
+    room.publish()
+    worker = room.worker()
+    room.work(worker)
+    assert room.look_at(endpoint).health.allowed_rate == 120
+    room.move(endpoint, "b.example")
+    health = room.look_at(endpoint).health
+    assert (health.consented_at, health.allowed_rate) == (None, None)
+    room.publish()
+    room.work(worker)
+    (question,) = room.receivers.open
+    assert (question.host, question.attempt.method) == ("b.example", "OPTIONS")
+    assert room.states()[-1] == "pending"
+
+
+def test_consent_of_the_receiver_before_does_not_count_for_the_new_one(room: Postroom) -> None:
+    endpoint = room.endpoint("a.example", consent="required")
+    room.receivers.answers |= {"a.example": SILENT, "b.example": SILENT}
+    room.publish()
+    worker = room.worker()
+    room.work(worker)
+    (question,) = room.receivers.open
+    room.move(endpoint, "b.example")
+    question.answer(Answer(200, headers=(("WebHook-Allowed-Origin", "*"),)))
+    room.work(worker)
+    assert room.look_at(endpoint).health.consented_at is None
+    room.later(1)
+    room.work(worker)
+    assert [(one.host, one.attempt.method) for one in room.receivers.requests] == [
+        ("a.example", "OPTIONS"), ("b.example", "OPTIONS"),
+    ]  # fmt: skip
+
+
 # -- finding and forgetting -----------------------------------------------------------------------------------------
 
 
