@@ -74,7 +74,8 @@ class Scene:
 
     def __init__(self, server: Server, receiver: Receiver) -> None:
         self.captures: dict[tuple[str, str], list[Capture]] = {}
-        self._server = server
+        self.requests: list[bytes] = []
+        self.server = server
         self._receiver = receiver
         self._keys: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
         self._expected: Counter[str] = Counter()
@@ -82,10 +83,11 @@ class Scene:
     def play(self) -> None:
         """Let everything happen and be delivered."""
         for name, situation in SITUATIONS.items():
-            self._prepare(Site(self._server), name, situation)
+            self._prepare(Site(self.server), name, situation)
         self._resend()
         self._wait(lambda: self._got() >= self._expected)
-        for request in self._receiver.requests:
+        self.requests = list(self._receiver.requests)
+        for request in self.requests:
             capture = self._read(request)
             _, name, family = capture.url.rsplit("/", 2)
             self.captures.setdefault((name.replace("-", " "), family), []).append(capture)
@@ -144,7 +146,7 @@ class Scene:
     def _sent(self, method: str, path: str, body: Any = None, tenant: str | None = None) -> Any:
         headers = {"content-type": "application/json"} if isinstance(body, bytes) else None
         query = {"tenantUid": tenant} if tenant else None
-        response = self._server.request(method, path, query=query, body=body, headers=headers)
+        response = self.server.request(method, path, query=query, body=body, headers=headers)
         assert 200 <= response.status < 300, response
         return response.json
 
