@@ -59,8 +59,8 @@ def _host_name(value: str) -> str | None:
 def _networks_of_tenants(value: str) -> str | None:
     try:
         Networks.parse(value)
-    except ValueError as error:
-        return f"must be a list of networks such as 127.0.0.0/8,10.1.0.0/16@<tenant uid>: {error}"
+    except ValueError:
+        return "must be a list of networks such as 127.0.0.0/8,10.1.0.0/16@<tenant uid>"
     return None
 
 

@@ -56,7 +56,8 @@ MEANINGS: tuple[tuple[OutcomeClass, str, str], ...] = (
     (
         "connection_reset",
         "The connection ended before the answer was complete.",
-        "Look at the receiver's log; a proxy before it may have a shorter time-out.",
+        "Look at the receiver's log: it, or a proxy before it, may have a shorter time-out, or refuse the certificate "
+        "that the endpoint shows.",
     ),
     ("tls_failed", "TLS could not be agreed on.", "Offer TLS 1.2 or 1.3; check the endpoint's client certificate."),
     (

@@ -62,6 +62,18 @@ class Resolver:
             self._waiting.setdefault(asker, deque()).append(host)
             self._changed.notify()
 
+    def forget(self, host: str, asker: bytes, answer: Answer) -> None:
+        """Keep nothing of one who no longer waits; a name that nobody waits for is not looked up."""
+        with self._changed:
+            answers = self._asked.get((asker, host), [])
+            if answer in answers:
+                answers.remove(answer)
+            if not answers and host in self._waiting.get(asker, ()):
+                self._waiting[asker].remove(host)
+                if not self._waiting[asker]:
+                    del self._waiting[asker]
+                del self._asked[asker, host]
+
     def close(self) -> None:
         """End the threads, each when the lookup that it is busy with returns; what still waits is not answered."""
         with self._changed:
@@ -75,16 +87,18 @@ class Resolver:
                     self._changed.wait()
                 if turn is None or self._closed:
                     return
-            asker, host = turn
-            result = self._look_up(host)
-            with self._changed:
-                answers = self._asked.pop(turn)
-                self._busy[asker] -= 1
-                if not self._busy[asker]:
-                    del self._busy[asker]
-                self._changed.notify()  # the asker may have been waiting for its share only
-            for answer in answers:
-                answer(result)
+            self._answer(*turn)  # on its own, so that this frame keeps nothing of it while it waits
+
+    def _answer(self, asker: bytes, host: str) -> None:
+        result = self._look_up(host)
+        with self._changed:
+            answers = self._asked.pop((asker, host))
+            self._busy[asker] -= 1
+            if not self._busy[asker]:
+                del self._busy[asker]
+            self._changed.notify()  # the asker may have been waiting for its share only
+        for answer in answers:
+            answer(result)
 
     def _next(self) -> tuple[bytes, str] | None:
         """Take the next name of the first asker who has not used up its share; the lock is held."""

@@ -7,7 +7,6 @@ waits for anybody else: names are looked up in threads of their own, everything 
 from __future__ import annotations
 
 import heapq
-import itertools
 import logging
 import selectors
 import socket
@@ -16,13 +15,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import pycurl
 
 from heliograph.delivery.guard import Address, AddressRefused, Networks, check
 from heliograph.delivery.outcome import Outcome, OutcomeClass
-from heliograph.delivery.resolver import Resolver
+from heliograph.delivery.resolver import Answer, Resolver
 from heliograph.delivery.transfer import Attempt, Transfer
 from heliograph.errors import CannotStart
 from heliograph.ids import Secret
@@ -33,6 +33,18 @@ log = logging.getLogger(__name__)
 
 IDLE_CONNECTIONS = 1024
 SPARE_HANDLES = 256
+
+
+@dataclass(slots=True)
+class _Deadline:
+    """When an attempt no longer waits for its name; emptied when it need not."""
+
+    moment: float
+    transfer: Transfer | None
+    answer: Answer | None
+
+    def __lt__(self, other: _Deadline) -> bool:
+        return self.moment < other.moment
 
 
 class Sender:
@@ -59,9 +71,8 @@ class Sender:
         self._ear.setblocking(False)
         self._mouth.setblocking(False)
         # The loop's own.
-        self._resolving: set[Transfer] = set()
-        self._deadlines: list[tuple[float, int, Transfer]] = []  # a heap of those that began to resolve
-        self._counter = itertools.count()
+        self._resolving: dict[Transfer, _Deadline] = {}
+        self._deadlines: list[_Deadline] = []  # a heap, with what has been resolved meanwhile still in it, but empty
         self._active: dict[Any, Transfer] = {}
         self._spare: list[Any] = []
         self._timer: float | None = None
@@ -136,17 +147,18 @@ class Sender:
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         self._settle()
         while self._new:
-            self._begin(Transfer(*self._new.popleft()))
+            self._begin(Transfer(*self._new[0]))
+            self._new.popleft()  # not before: whatever fails in here, each attempt is told its end
         while self._answers:
             self._use(*self._answers.popleft())
-        while self._deadlines and self._deadlines[0][0] <= time.monotonic():
-            self._give_up(heapq.heappop(self._deadlines)[2])
+        while self._deadlines and self._deadlines[0].moment <= time.monotonic():
+            self._give_up(heapq.heappop(self._deadlines))
 
     def _patience(self) -> float | None:
         """Return how many seconds may pass before the loop has to turn."""
         moments = [moment for moment in (self._timer, self._stop_at) if moment is not None]
         if self._deadlines:
-            moments.append(self._deadlines[0][0])
+            moments.append(self._deadlines[0].moment)
         return max(0.0, min(moments) - time.monotonic()) if moments else None
 
     def _watch(self, event: int, descriptor: int, multi: object, data: object) -> None:
@@ -168,34 +180,39 @@ class Sender:
     # -- one attempt -------------------------------------------------------------------------------------------------
 
     def _begin(self, transfer: Transfer) -> None:
-        destination = transfer.attempt.destination
-        if destination.address is not None:
-            self._connect(transfer, (destination.address,))
+        attempt = transfer.attempt
+        if attempt.destination.address is not None:
+            self._connect(transfer, (attempt.destination.address,))
             return
-        self._resolving.add(transfer)
-        heapq.heappush(self._deadlines, (transfer.deadline, next(self._counter), transfer))
 
         def answer(found: tuple[Address, ...] | OSError) -> None:
             self._answers.append((transfer, found))
             self._wake()
 
-        self._resolver.resolve(destination.host, transfer.attempt.tenant_uid, answer)
+        deadline = _Deadline(transfer.deadline, transfer, answer)
+        self._resolving[transfer] = deadline
+        heapq.heappush(self._deadlines, deadline)
+        self._resolver.resolve(attempt.destination.host, attempt.tenant_uid, answer)
 
     def _use(self, transfer: Transfer, found: tuple[Address, ...] | OSError) -> None:
-        if transfer not in self._resolving:
+        deadline = self._resolving.pop(transfer, None)
+        if deadline is None:
             return  # its time was up
-        self._resolving.remove(transfer)
+        deadline.transfer = deadline.answer = None
         transfer.resolved = time.monotonic()
         if isinstance(found, OSError) or not found:
             self._tell(transfer, transfer.failed("dns_failed", "The host name has no address."))
         else:
             self._connect(transfer, found)
 
-    def _give_up(self, transfer: Transfer) -> None:
-        if transfer in self._resolving:
-            self._resolving.remove(transfer)
-            transfer.resolved = time.monotonic()
-            self._tell(transfer, transfer.failed("dns_failed", "The host name could not be looked up in time."))
+    def _give_up(self, deadline: _Deadline) -> None:
+        transfer, answer = deadline.transfer, deadline.answer
+        if transfer is None or answer is None:
+            return
+        del self._resolving[transfer]
+        self._resolver.forget(transfer.attempt.destination.host, transfer.attempt.tenant_uid, answer)
+        transfer.resolved = time.monotonic()
+        self._tell(transfer, transfer.failed("dns_failed", "The host name could not be looked up in time."))
 
     def _connect(self, transfer: Transfer, addresses: tuple[Address, ...]) -> None:
         """Begin the request, unless a single one of the addresses may not be reached."""
@@ -229,13 +246,15 @@ class Sender:
                 self._end(curl, code, message)
 
     def _end(self, curl: Any, code: int, message: str) -> None:
-        transfer = self._active.pop(curl)
+        transfer = self._active[curl]
         self._multi.remove_handle(curl)
         if transfer.may_go_on(curl, code):
+            del self._active[curl]
             curl.reset()
             self._request(transfer, curl)
             return
         outcome = transfer.ended(curl, code, message)
+        del self._active[curl]
         if len(self._spare) < SPARE_HANDLES:
             curl.reset()  # forgets every option and callback, certificates included
             self._spare.append(curl)
@@ -247,7 +266,8 @@ class Sender:
         """End everything that is waiting or under way."""
         waiting = [Transfer(*self._new.popleft()) for _ in range(len(self._new))]
         for curl in self._active:
-            self._multi.remove_handle(curl)
+            with suppress(pycurl.error):  # it is removed already
+                self._multi.remove_handle(curl)
             curl.close()
         transfers = [*waiting, *self._resolving, *self._active.values()]
         self._resolving.clear()

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import logging
 import re
 import socket
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pycurl
 
 from heliograph.delivery.guard import Address, Destination
-from heliograph.delivery.outcome import Outcome, OutcomeClass, Timings, by_status
+from heliograph.delivery.outcome import OURS, Outcome, OutcomeClass, Timings, by_status
 from heliograph.ids import Secret, Uid
+
+log = logging.getLogger(__name__)
 
 HEADER_BYTES = 32 * 1024  # of all header blocks of one answer together, 1xx and trailers included
 HEADER_COUNT = 100
@@ -52,6 +55,7 @@ _BY_CODE: dict[int, OutcomeClass] = {
     pycurl.E_PARTIAL_FILE: "connection_reset",
     pycurl.E_OPERATION_TIMEDOUT: "timeout",
     pycurl.E_SSL_CONNECT_ERROR: "tls_failed",
+    43: "tls_failed",  # CURLE_BAD_FUNCTION_ARGUMENT: a key that is encrypted, broken, or not the certificate's
     pycurl.E_GOT_NOTHING: "connection_reset",
     pycurl.E_SEND_ERROR: "connection_reset",
     pycurl.E_RECV_ERROR: "connection_reset",
@@ -60,6 +64,7 @@ _BY_CODE: dict[int, OutcomeClass] = {
     pycurl.E_PEER_FAILED_VERIFICATION: "certificate_refused",
     pycurl.E_SSL_CACERT_BADFILE: "tls_failed",
     pycurl.E_SSL_ISSUER_ERROR: "certificate_refused",
+    pycurl.E_BAD_CONTENT_ENCODING: "bad_response",
     92: "connection_reset",  # CURLE_HTTP2_STREAM
     97: "proxy_failed",  # CURLE_PROXY
     98: "tls_failed",  # CURLE_SSL_CLIENTCERT
@@ -78,8 +83,8 @@ class Attempt:
     key: str
     tenant_uid: Uid
     destination: Destination
-    headers: tuple[tuple[str, str], ...]
-    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = field(repr=False)  # they may hold secrets, as may the body
+    body: bytes = field(default=b"", repr=False)
     method: Literal["POST", "OPTIONS"] = "POST"
     timeout: float = 30.0
     http2: bool = True
@@ -134,10 +139,7 @@ class Transfer:
         curl.setopt(pycurl.PROTOCOLS, SCHEMES)
         curl.setopt(pycurl.REDIR_PROTOCOLS, SCHEMES)
         curl.setopt(pycurl.FOLLOWLOCATION, 0)
-        # Set even when empty: otherwise the environment's proxies would be used.
-        curl.setopt(pycurl.PROXY, proxy.reveal() if proxy else "")
-        curl.setopt(pycurl.NOPROXY, "")
-        curl.setopt(pycurl.HTTPPROXYTUNNEL, 1)
+        _set_proxy(curl, proxy)
         curl.setopt(pycurl.NOSIGNAL, 1)
         curl.setopt(pycurl.TIMEOUT_MS, max(1, int(left * 1000)))
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(patience * 1000)))
@@ -166,16 +168,14 @@ class Transfer:
         curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)
         curl.setopt(pycurl.SSL_VERIFYPEER, 1)
         curl.setopt(pycurl.SSL_VERIFYHOST, 2)
-        curl.unsetopt(pycurl.CAPATH)
         attempt = self.attempt
+        _set_places(curl, pycurl.CAINFO, pycurl.CAPATH, (None, None) if attempt.ca is not None else trusted_issuers())
         if attempt.ca is not None:
             curl.setopt(pycurl.CAINFO_BLOB, attempt.ca.encode())
-        elif (file := trusted_issuers()) is not None:
-            curl.setopt(pycurl.CAINFO, file)
         if attempt.certificate is not None and attempt.private_key is not None:
             curl.setopt(pycurl.SSLCERT_BLOB, attempt.certificate.encode())
             curl.setopt(pycurl.SSLKEY_BLOB, attempt.private_key.reveal().encode())
-            # Without a password OpenSSL would ask for that of an encrypted key on the terminal, and wait.
+            # Without a password, some builds of OpenSSL ask on the terminal for that of an encrypted key, and wait.
             curl.setopt(pycurl.KEYPASSWD, "")
 
     # -- what libcurl calls ------------------------------------------------------------------------------------------
@@ -234,6 +234,10 @@ class Transfer:
         complete = self._complete(code)
         if complete:
             message = f"The receiver answered {status}"
+        elif outcome in OURS:
+            # Details are the operator's: they may name its proxy.
+            log.error("a request was not made: %s (libcurl error %d)", message, code)
+            message = "The request did not leave the platform"
         return Outcome(
             key=self.attempt.key,
             outcome=outcome,
@@ -281,7 +285,10 @@ class Transfer:
             return "proxy_failed"
         if code == pycurl.E_RECV_ERROR and status is None and "alert" in message:
             return "tls_failed"  # in TLS 1.3 the receiver judges the client's certificate after the handshake
-        return _BY_CODE.get(code, "sender_failed")
+        if code == pycurl.E_RECV_ERROR and "chunk" in message:
+            return "bad_response"  # chunks that are none have no code of their own
+        # What libcurl finds wrong once the receiver has spoken is the receiver's, whatever the code.
+        return _BY_CODE.get(code) or ("sender_failed" if status is None else "bad_response")
 
     def _timings(self, curl: Any) -> Timings:
         connect, tls, first = (
@@ -309,12 +316,30 @@ class _OwnSocket(socket.socket):
 
 
 @functools.cache
-def trusted_issuers() -> str | None:
-    """Return the system's file of trusted issuers, where OpenSSL looks for it on this system; None if there is none.
+def trusted_issuers() -> tuple[str | None, str | None]:
+    """Return the file, or else the folder, of issuers that this system trusts; the environment may name another.
 
-    libcurl comes with a path of its own, that of the system it was built on.
+    libcurl's own path is that of the system it was built on.
     """
-    return ssl.get_default_verify_paths().cafile
+    paths = ssl.get_default_verify_paths()
+    return (paths.cafile, None) if paths.cafile else (None, paths.capath)
+
+
+def _set_proxy(curl: Any, proxy: Secret | None) -> None:
+    # Set even when empty: otherwise the environment's proxies would be used.
+    curl.setopt(pycurl.PROXY, proxy.reveal() if proxy else "")
+    curl.setopt(pycurl.NOPROXY, "")
+    if proxy is not None:
+        curl.setopt(pycurl.HTTPPROXYTUNNEL, 1)  # the checked address travels in CONNECT
+        _set_places(curl, pycurl.PROXY_CAINFO, pycurl.PROXY_CAPATH, trusted_issuers())
+
+
+def _set_places(curl: Any, file_option: int, folder_option: int, places: tuple[str | None, str | None]) -> None:
+    for option, place in zip((file_option, folder_option), places, strict=True):
+        if place is not None:
+            curl.setopt(option, place)
+        else:
+            curl.unsetopt(option)
 
 
 def _bracketed(address: Address) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import struct
 import threading
@@ -66,6 +67,20 @@ class Connection:
         for _ in range(64 * 1024 * 1024 // len(data)):
             self.send(data)
 
+    def join(self, onward: socket.socket) -> None:
+        """Carry bytes both ways until one side closes."""
+        onward.settimeout(PATIENCE)
+        other = {self.socket: onward, onward: self.socket}
+        while True:
+            found = select.select(list(other), [], [], PATIENCE)[0]
+            if not found:
+                return
+            for ready in found:
+                data = ready.recv(65536)
+                if not data:
+                    return
+                other[ready].sendall(data)
+
     def reset(self) -> None:
         """Close with RST instead of FIN."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -109,6 +124,10 @@ class Receiver:
 
         return script
 
+    def reply(self, answer: bytes) -> None:
+        """Give every request on connections from now on this answer."""
+        self._script = self.answering(answer)
+
     def __enter__(self) -> Receiver:
         self._start(self._accept)
         return self
@@ -147,7 +166,9 @@ class Receiver:
                     self._script(Connection(plain, self._stopping))
                 else:
                     with self._tls.wrap_socket(plain, server_side=True) as wrapped:
+                        self._open.add(wrapped)
                         self._script(Connection(wrapped, self._stopping))
+                        self._open.discard(wrapped)
         finally:
             self._open.discard(plain)
             plain.close()
