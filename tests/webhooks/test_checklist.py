@@ -1,26 +1,39 @@
-"""What Standard Webhooks 1.0.0 asks of a sender, in 27 rules; each is a test here, or where this table says.
+"""What Standard Webhooks 1.0.0 asks of a sender, in 27 rules; each is a test here, or where this list says.
 
-| Rule | In words | Test |
-|---|---|---|
-| 6 | `v1`: HMAC-SHA256, base64 | tests/delivery/test_signing.py::test_symmetric_vector_that_svix_published |
-| 7 | `v1a`: Ed25519 over the same | tests/delivery/test_signing.py::test_asymmetric_vector_that_standard_webhooks_published |
-| 14 | 2xx alone is success | tests/delivery/test_policy.py::test_only_2xx_is_success |
-| 15 | redirects are not followed | tests/delivery/test_sender.py::test_redirect_is_not_followed |
-| 16 | 410 disables | tests/conformance/test_delivery.py::test_receiver_that_wants_nothing_more_is_disabled_at_once |
-| 17 | 429 slows down | tests/conformance/test_delivery.py::test_receiver_that_asks_for_less_is_left_alone_for_longer_each_time |
-| 18 | 502 and 504 slow down | tests/delivery/test_policy.py::test_only_2xx_is_success |
-| 19 | `Retry-After`, also of a 503 | tests/conformance/test_delivery.py::test_receiver_names_when_to_come_again |
-| 21 | jitter | tests/delivery/test_policy.py::test_failure_is_tried_again_after_the_scheduled_wait_and_at_most_the_jitter |
-| 22 | warn, then disable | tests/conformance/test_delivery.py::test_endpoint_that_fails_for_days_is_warned_about_and_then_disabled |
-| 24 | no way into private networks | tests/delivery/test_guard.py::test_no_blocked_address_passes_in_any_disguise_that_the_list_does_not_name |
-| 25 | HTTPS, one source address | tests/delivery/test_sender.py::test_certificate_decides, \
-tests/delivery/test_sender.py::test_proxy_of_the_operator_is_told_the_checked_address |
-| 26 | lists, failures, replay | tests/http/test_deliveries.py::test_every_filter_finds_what_it_names, \
-tests/conformance/test_delivery.py::test_delivery_that_was_given_up_is_sent_again_by_the_whole_schedule_and_recovers |
-| 27 | what receivers do | tests/docs/test_examples.py::test_examples_of_receivers_verify_what_was_delivered |
+6: `v1` is HMAC-SHA256 in base64
+    tests/delivery/test_signing.py test_symmetric_vector_that_svix_published
+7: `v1a` is Ed25519 over the same
+    tests/delivery/test_signing.py test_asymmetric_vector_that_standard_webhooks_published
+14: 2xx alone is success
+    tests/delivery/test_policy.py test_only_2xx_is_success
+15: redirects are not followed
+    tests/delivery/test_sender.py test_redirect_is_not_followed
+16: 410 disables
+    tests/conformance/test_delivery.py test_receiver_that_wants_nothing_more_is_disabled_at_once
+17: 429 slows down
+    tests/conformance/test_delivery.py test_receiver_that_asks_for_less_is_left_alone_for_longer_each_time
+18: 502 and 504 slow down
+    tests/delivery/test_policy.py test_only_2xx_is_success
+19: `Retry-After`, also of a 503
+    tests/conformance/test_delivery.py test_receiver_names_when_to_come_again
+21: random jitter
+    tests/delivery/test_policy.py test_failure_is_tried_again_after_the_scheduled_wait_and_at_most_the_jitter
+22: long failure is told, then disables
+    tests/conformance/test_delivery.py test_endpoint_that_fails_for_days_is_warned_about_and_then_disabled
+24: no way into private networks
+    tests/delivery/test_guard.py test_no_blocked_address_passes_in_any_disguise_that_the_list_does_not_name
+25: HTTPS that is verified, and one source address by way of a proxy
+    tests/delivery/test_sender_tls.py test_certificate_of_an_unknown_issuer_is_refused
+    tests/delivery/test_sender.py test_proxy_of_the_operator_is_told_the_checked_address
+26: many endpoints, their failures listed, replay
+    tests/http/test_endpoints.py test_tenant_has_a_thousand_endpoints_at_most
+    tests/http/test_deliveries.py test_every_filter_finds_what_it_names
+    tests/conformance/test_delivery.py test_delivery_that_was_given_up_is_sent_again_by_the_whole_schedule_and_recovers
+27: receivers compare in constant time, look at the clock, and know an id again
+    tests/docs/test_examples.py test_examples_of_receivers_verify_what_was_delivered
 
-Two rules are recommendations that other descriptions overrule. A body (11) has the shape that the event's own
-description demands; `cloudevents` is the format with type, time and data by name. Its size (12) is bounded by a setting.
+Two rules are recommendations that other descriptions overrule. A body (11) has the shape that the description of its
+event demands; the format `cloudevents` has type, time and data by name. Its size (12) is bounded by a setting.
 """
 
 from __future__ import annotations
@@ -49,8 +62,8 @@ if TYPE_CHECKING:
     from tests.webhooks.verifiers import Verify
 
 ELSEWHERE = {
-    int(number): re.findall(r"(tests/[\w/]+\.py)::(\w+)", tests)
-    for number, tests in re.findall(r"^\| (\d+) \|[^|]+\|([^|]+)\|$", str(__doc__), re.MULTILINE)
+    int(number): re.findall(r"^    (tests/\S+) (\w+)$", tests, re.MULTILINE)
+    for number, tests in re.findall(r"^(\d+): .+\n((?:    .+\n)+)", str(__doc__), re.MULTILINE)
 }
 
 
