@@ -14,6 +14,7 @@ from tests.docs.runner import matches, require, run_blocks
 from tests.postgres import PostgresServer
 from tests.sdk.sdks import NODE, PYTHON
 from tests.server import Server, free_port
+from tests.webhooks.verifiers import NODE as VERIFIERS
 
 # Pages that expect a running server, fresh from its first start, on the data folder `data`.
 ON_A_SERVER = [
@@ -50,6 +51,14 @@ def test_examples_of_seams_sdk_run_with_both_of_its_majors(python: str, node: st
     check_on_a_server("docs/how-to/use-seams-sdk.md", tmp_path)
 
 
+@pytest.mark.node
+def test_examples_of_receivers_verify_what_was_delivered(tmp_path: Path) -> None:
+    require("openssl")
+    (tmp_path / "node_modules").symlink_to(VERIFIERS / "node_modules")
+    settings = {"delivery_allow_networks": "127.0.0.0/8"}
+    check_on_a_server("docs/how-to/receive-webhooks.md", tmp_path, settings, {"9000": str(free_port())})
+
+
 def test_examples_of_operation_start_servers_of_their_own(tmp_path: Path) -> None:
     require("curl", "bash")
     port = str(free_port())
@@ -78,12 +87,15 @@ def test_examples_of_postgresql_make_and_restore_a_database(tmp_path: Path, post
             administrator.execute("drop role heliograph")
 
 
-def check_on_a_server(name: str, folder: Path) -> None:
-    """Run the examples of a page with a running server, fresh from its first start."""
+def check_on_a_server(
+    name: str, folder: Path, settings: Mapping[str, str] | None = None, more: Mapping[str, str] | None = None
+) -> None:
+    """Run the examples of a page with a running server, fresh from its first start; `more` are other exchanges."""
     require("curl", "bash")
-    server = Server.start(StoreUrl(None, folder / "data"))
+    server = Server.start(StoreUrl(None, folder / "data"), **(settings or {}))
     try:
         exchanges = {
+            **(more or {}),
             "127.0.0.1:8080": f"127.0.0.1:{server.port}",
             "hg_...": server.key,
             "docs/examples/": f"{ROOT}/docs/examples/",

@@ -250,3 +250,13 @@ def test_bodies_are_utf_8_wherever_they_are_json(captures: list[Capture]) -> Non
     for capture in captures:
         assert capture.headers["content-type"] == "application/json"
         json.loads(capture.body.decode())
+
+
+def test_every_header_that_was_sent_is_in_the_table_for_receivers(captures: list[Capture]) -> None:
+    page = (ROOT / "docs" / "how-to" / "receive-webhooks.md").read_text()
+    table = page.partition("## Every header")[2].partition("\n## ")[0].lower()
+    first_column = [line.split("|")[1] for line in table.splitlines() if line.startswith("|")]
+    documented = {name for cell in first_column for name in re.findall(r"`([\w-]+)`", cell)}
+    sent = {"ce-*" if name.startswith("ce-") else name for capture in captures for name in capture.headers}
+    assert sent - documented - {"ce-*"} == set()
+    assert documented - sent == {"origin"}
