@@ -33,6 +33,9 @@ ON_A_SERVER = [
     "docs/how-to/simulate.md",
 ]
 
+DELIVERING = {"delivery_allow_networks": "127.0.0.0/8"}
+"""Settings of a server that may deliver to this machine."""
+
 
 @pytest.mark.parametrize("name", ON_A_SERVER)
 def test_examples_do_what_the_page_says_on_a_fresh_server(name: str, tmp_path: Path) -> None:
@@ -48,15 +51,14 @@ def test_examples_of_seams_sdk_run_with_both_of_its_majors(python: str, node: st
     packages = tmp_path / "node_modules" / "@seamapi"
     packages.mkdir(parents=True)
     (packages / "http").symlink_to(NODE[node].installed)
-    check_on_a_server("docs/how-to/use-seams-sdk.md", tmp_path)
+    check_on_a_server("docs/how-to/use-seams-sdk.md", tmp_path, DELIVERING, {"9000": str(free_port())})
 
 
 @pytest.mark.node
 def test_examples_of_receivers_verify_what_was_delivered(tmp_path: Path) -> None:
     require("openssl")
     (tmp_path / "node_modules").symlink_to(VERIFIERS / "node_modules")
-    settings = {"delivery_allow_networks": "127.0.0.0/8"}
-    check_on_a_server("docs/how-to/receive-webhooks.md", tmp_path, settings, {"9000": str(free_port())})
+    check_on_a_server("docs/how-to/receive-webhooks.md", tmp_path, DELIVERING, {"9000": str(free_port())})
 
 
 def test_examples_of_operation_start_servers_of_their_own(tmp_path: Path) -> None:
