@@ -128,7 +128,10 @@ class Platform:
         from heliograph.delivery.worker import Worker
 
         settings = self.settings
-        sender = Sender(Networks.parse(settings.delivery_allow_networks), settings.delivery_proxy)
+        sender = Sender(
+            Networks.parse(settings.delivery_allow_networks), settings.delivery_proxy,
+            https_only=settings.delivery_https == "required",
+        )  # fmt: skip
         rules = Rules(
             schedule=parse_schedule(settings.delivery_retry_schedule),
             warn_after=int(settings.delivery_warn_days * 86_400 * MICROSECONDS),

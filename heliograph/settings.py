@@ -200,6 +200,10 @@ class Settings:
         "Private networks that endpoints may lie in: 127.0.0.0/8 for all, 10.1.0.0/16@<tenant uid> for one tenant.",
         _networks_of_tenants,
     )  # fmt: skip
+    delivery_https: str = _setting(
+        "optional", "optional or required", "Whether endpoints must have https addresses.",
+        _one_of("optional", "required"),
+    )  # fmt: skip
     delivery_proxy: Secret | None = _setting(
         None, "address", "Proxy for all requests to endpoints, as http://, https:// or socks5://; none else is used."
     )

@@ -43,6 +43,14 @@ class Ordering(StrEnum):
     ENTITY = "entity"
 
 
+class EventFamily(StrEnum):
+    """Families of events, which decide the shape of their bodies."""
+
+    DOMAIN = "domain"
+    FLAT = "flat"
+    RECORD = "record"
+
+
 class Family(StrEnum):
     """How the headers are named that prove where a delivery comes from."""
 
@@ -61,6 +69,9 @@ Criticalities = Annotated[
 Codes = Annotated[list[int] | None, typer.Option("--code", metavar="NUMBER", help="Only events with one of these.")]
 Targets = Annotated[
     list[str] | None, typer.Option("--target-type", metavar="TEXT", help="Only events about one of these.")
+]
+EventFamilies = Annotated[
+    list[EventFamily] | None, typer.Option("--event-family", help="Only events of one of these families.")
 ]
 Formats = Annotated[Format | None, typer.Option("--format", help="What the body is.")]
 Orderings = Annotated[Ordering | None, typer.Option("--ordering", help="One after the other for each entity, or not.")]
@@ -90,7 +101,8 @@ Description = Annotated[str | None, typer.Option("--description", metavar="TEXT"
 def _fields(given: dict[str, Any]) -> dict[str, Any]:
     """Return the body that options stand for: what was not given is left out."""
     fields: dict[str, Any] = {
-        "url": given["address"], "eventTypes": given["types"], "criticalities": given["criticality"],
+        "url": given["address"], "eventTypes": given["types"], "families": given["event_family"],
+        "criticalities": given["criticality"],
         "eventCodes": given["code"], "targetEntityTypes": given["target"], "format": given["format"],
         "ordering": given["ordering"], "headerFamily": given["family"], "asymmetric": given["asymmetric"],
         "headers": _headers(given["header"]), "rate": given["rate"], "concurrency": given["concurrency"],
@@ -171,6 +183,7 @@ def create(
     criticality: Criticalities = None,
     code: Codes = None,
     target: Targets = None,
+    event_family: EventFamilies = None,
     format: Formats = None,
     ordering: Orderings = None,
     family: Families = None,
@@ -202,6 +215,7 @@ def update(
     criticality: Criticalities = None,
     code: Codes = None,
     target: Targets = None,
+    event_family: EventFamilies = None,
     format: Formats = None,
     ordering: Orderings = None,
     family: Families = None,

@@ -50,7 +50,10 @@ class _Deadline:
 class Sender:
     """Makes requests; `send` may be called on any thread."""
 
-    def __init__(self, networks: Networks, proxy: Secret | None = None, resolver: Resolver | None = None) -> None:
+    def __init__(
+        self, networks: Networks, proxy: Secret | None = None, resolver: Resolver | None = None, *,
+        https_only: bool = False,
+    ) -> None:  # fmt: skip
         """Start the thread; `proxy` is the URL of an http, https or socks5 proxy that all requests go through.
 
         Raises:
@@ -60,6 +63,7 @@ class Sender:
             raise CannotStart("delivery_proxy must be a URL such as http://proxy.example:3128.")
         self._networks = networks
         self._proxy = proxy
+        self._https_only = https_only
         self._resolver = resolver or Resolver()
         # Shared with other threads: these queues, the lock, and the socket a byte in which wakes the loop.
         self._new: deque[tuple[Attempt, Callable[[Outcome], None]]] = deque()
@@ -181,6 +185,9 @@ class Sender:
 
     def _begin(self, transfer: Transfer) -> None:
         attempt = transfer.attempt
+        if self._https_only and attempt.destination.scheme != "https":
+            self._tell(transfer, transfer.failed("address_refused", "Only https is allowed here."))
+            return
         if attempt.destination.address is not None:
             self._connect(transfer, (attempt.destination.address,))
             return

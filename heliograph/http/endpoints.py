@@ -14,6 +14,7 @@ from heliograph.delivery.signing import read_secret
 from heliograph.endpoints import actions, switching
 from heliograph.endpoints.model import USUAL_OVERLAP, DisabledReason, Endpoint, State, secret_text
 from heliograph.endpoints.sealed import unseal
+from heliograph.endpoints.wishes import EndpointWish
 from heliograph.errors import Invalid
 from heliograph.http.endpoint_bodies import (
     EndpointBody,
@@ -112,6 +113,22 @@ async def on_all_logs(request: Request, scope: Scope, write: Callable[[list[int]
     return await write(await request.services.read(partial(tenants_below, scope=scope)))
 
 
+def read_wish(request: Request, new: NewEndpoint) -> EndpointWish:
+    """Read an endpoint to make, by the rules of this installation too.
+
+    Raises:
+        Invalid: naming the first field that breaks a rule.
+    """
+    wish = wish_of(new, request.services.store.clock.now())
+    _require_https(request, wish.url)
+    return wish
+
+
+def _require_https(request: Request, url: str) -> None:
+    if request.services.settings.delivery_https == "required" and not url.startswith("https:"):
+        raise Invalid.at("/url", "https", "Only https is allowed here.")
+
+
 def _body(request: Request, scope: Scope, endpoint: Endpoint) -> EndpointBody:
     return body_of(endpoint, unseal(request.services.sealer, scope.tenant_id, endpoint))
 
@@ -139,7 +156,7 @@ async def list_endpoints(request: Request) -> Response:
 async def create_endpoint(request: Request) -> Response:
     """Add an endpoint and show its secret, once."""
     scope = await _scope(request, CREATE)
-    wish = wish_of(request.json(NewEndpoint), request.services.store.clock.now())
+    wish = read_wish(request, request.json(NewEndpoint))
 
     async def write(tenants: Sequence[int]) -> Response:
         def act(tx: Transaction) -> tuple[bytes, bytes]:
@@ -165,6 +182,8 @@ async def update_endpoint(request: Request) -> Response:
     uid, version = path_uid(request), wanted_version(request)
     services = request.services
     patch = patch_of(request.json(EndpointChange), services.store.clock.now())
+    if isinstance(patch.url, str):
+        _require_https(request, patch.url)
 
     async def write(tenants: Sequence[int]) -> Endpoint:
         step = partial(

@@ -33,6 +33,7 @@ def test_endpoint_is_added_with_its_secret_and_removed(either_cli: Cli) -> None:
 def test_every_option_of_an_endpoint_arrives(cli: Cli) -> None:
     uid = added(
         cli, "--criticality", "1", "--criticality", "2", "--code", "10001", "--target-type", "Device",
+        "--event-family", "flat", "--event-family", "record",
         "--format", "cloudevents", "--ordering", "entity", "--header-family", "both", "--asymmetric",
         "--header", "Authorization: Basic abc:def", "--rate", "50", "--concurrency", "2", "--timeout", "20",
         "--retry-schedule", "0,5,60", "--description", "Bookings",
@@ -40,6 +41,7 @@ def test_every_option_of_an_endpoint_arrives(cli: Cli) -> None:
     shown = cli.json("endpoint", "show", uid)
     expected = {
         "criticalities": [1, 2], "eventCodes": [10001], "targetEntityTypes": ["Device"], "format": "cloudevents",
+        "families": ["flat", "record"],
         "ordering": "entity", "headerFamily": "both", "asymmetric": True, "headers": {"Authorization": "********"},
         "rate": 50, "concurrency": 2, "timeout": 20, "retrySchedule": [0, 5, 60], "description": "Bookings",
     }  # fmt: skip

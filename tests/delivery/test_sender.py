@@ -553,3 +553,10 @@ def test_every_class_has_one_row_with_a_meaning_and_a_remedy() -> None:
 
 def test_only_200_to_299_is_delivered() -> None:
     assert [status for status in range(1000) if by_status(status) == "delivered"] == list(range(200, 300))
+
+
+def test_nothing_is_sent_over_plain_http_where_https_is_demanded(make_post: Callable[..., Post]) -> None:
+    with Receiver() as receiver:
+        outcome = make_post(https_only=True).send(f"http://127.0.0.1:{receiver.port}/")
+    assert (outcome.outcome, outcome.message) == ("address_refused", "Only https is allowed here.")
+    assert receiver.connections == 0

@@ -20,11 +20,15 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from heliograph.ids import new_uid
+from tests.conftest import StoreUrl
+from tests.http.inprocess import Api, settings_for
 from tests.http.test_devices import Shop
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from heliograph.storage.engine import Transaction
-    from tests.http.inprocess import Answer, Api
+    from tests.http.inprocess import Answer
 
 ENDPOINTS = "/v1/endpoints"
 NOBODY = new_uid().hex()
@@ -351,6 +355,7 @@ def test_url_is_required(owner_of: Owner) -> None:
         ("eventTypes", ["a\nb"], ("/eventTypes/0", "pattern")),
         ("eventTypes", ["a" * 256], ("/eventTypes/0", "maxLength")),
         ("eventTypes", [""], ("/eventTypes/0", "minLength")),
+        ("families", ["seam"], ("/families/0", "enum")),
         ("criticalities", [6], ("/criticalities/0", "maximum")),
         ("eventCodes", [-1], ("/eventCodes/0", "minimum")),
         ("eventCodes", list(range(101)), ("/eventCodes", "maxItems")),
@@ -488,3 +493,18 @@ def test_endpoint_that_is_not_there_is_not_found(owner_of: Owner) -> None:
     answers = [owner_of.act(NOBODY, action).status for action in ("test", "pause", "enable", "rotate-secret")]
     assert answers == [404, 404, 404, 404]
     assert owner_of.api.get(f"{ENDPOINTS}/{NOBODY}/health", owner_of.key).status == 404
+
+
+def test_only_https_is_allowed_where_the_operator_demands_it(tmp_path: Path) -> None:
+    api = Api(settings_for(StoreUrl(None, tmp_path), delivery_https="required"))
+    api.start()
+    try:
+        refused = api.post(ENDPOINTS, api.root, {"url": "http://hooks.example.com/"})
+        assert (refused.status, refused.faults()) == (400, [("/url", "https")])
+        uid = api.made(ENDPOINTS, {"url": URL}, api.root)["uid"]
+        refused = api.send("PATCH", f"{ENDPOINTS}/{uid}", api.root, {"url": "http://hooks.example.com/"})
+        assert (refused.status, refused.faults()) == (400, [("/url", "https")])
+        assert api.post("/seam/webhooks/create", api.root, {"url": "http://hooks.example.com/"}).status == 400
+        assert api.post("/seam/webhooks/create", api.root, {"url": URL}).status == 200
+    finally:
+        api.stop()

@@ -22,7 +22,8 @@
     tests/conformance/test_delivery.py test_endpoint_that_fails_for_days_is_warned_about_and_then_disabled
 24: no way into private networks
     tests/delivery/test_guard.py test_no_blocked_address_passes_in_any_disguise_that_the_list_does_not_name
-25: HTTPS that is verified, and one source address by way of a proxy
+25: HTTPS, demanded and verified, and one source address by way of a proxy
+    tests/delivery/test_sender.py test_nothing_is_sent_over_plain_http_where_https_is_demanded
     tests/delivery/test_sender_tls.py test_certificate_of_an_unknown_issuer_is_refused
     tests/delivery/test_sender.py test_proxy_of_the_operator_is_told_the_checked_address
 26: many endpoints, their failures listed, replay

@@ -17,8 +17,8 @@ from heliograph.dialects.seam.workspace import scope_of
 from heliograph.endpoints import actions, kinds
 from heliograph.endpoints.model import Endpoint
 from heliograph.errors import Fault
-from heliograph.http.endpoint_bodies import EndpointChange, NewEndpoint, patch_of, wish_of
-from heliograph.http.endpoints import CREATE, DELETE, READ, UPDATE, on_all_logs
+from heliograph.http.endpoint_bodies import EndpointChange, NewEndpoint, patch_of
+from heliograph.http.endpoints import CREATE, DELETE, READ, UPDATE, on_all_logs, read_wish
 from heliograph.http.messages import Request, Response
 from heliograph.ids import Secret, as_uuid
 
@@ -97,9 +97,7 @@ async def create_webhook(request: Request) -> Response:
         url=given.url, event_types=read_types(given.event_types or (EVERYTHING,)), families=["flat"],
         header_family="svix", retry_schedule=list(SCHEDULE),
     )  # fmt: skip
-    step = partial(
-        actions.create, scope=scope, sealer=services.sealer, wish=wish_of(new, services.store.clock.now())
-    )  # fmt: skip
+    step = partial(actions.create, scope=scope, sealer=services.sealer, wish=read_wish(request, new))
     endpoint, secret = await on_all_logs(request, scope, _writing(request, step))
     return done(webhook=body_of(endpoint, secret))
 
