@@ -302,6 +302,43 @@ def test_entity_whose_first_event_fails_blocks_nobody_else(room: Postroom) -> No
     assert room.receivers.events_at("a.example") == [blocked[0], *free, *blocked]
 
 
+def test_many_events_behind_one_that_fails_are_neither_in_the_way_nor_forgotten(
+    room: Postroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("heliograph.delivery.store.LOOKED_AT", 1)
+    room.endpoint("a.example", ordering="entity", retry_schedule=(0, 60, 60))
+    room.receivers.answers["a.example"] = Answer(500)
+    blocked = room.publish(20, target_type="Door", target_id="1")
+    worker = room.worker()
+    room.work(worker)
+    room.receivers.answers["a.example"] = OK
+    free = room.publish(2, target_type="Door", target_id="2")
+    room.work(worker)
+    assert room.receivers.events_at("a.example") == [blocked[0], *free]
+    room.later(72)
+    room.work(worker)
+    assert room.receivers.events_at("a.example")[3:] == blocked
+
+
+def test_tenant_that_found_all_slots_taken_is_not_forgotten(room: Postroom) -> None:
+    for number in range(20):
+        room.receivers.answers[f"{number}.example"] = SILENT
+        room.endpoint(f"{number}.example", scope=room.there)
+    room.endpoint("a.example")
+    room.publish(scope=room.there)
+    worker = room.worker(slots=2)
+    room.work(worker)
+    room.publish()
+    room.work(worker)
+    assert room.receivers.events_at("a.example") == []
+    while room.receivers.open:
+        room.receivers.answer_all()
+        room.work(worker)
+    room.later(2)
+    room.work(worker)
+    assert room.states() == ["delivered"]
+
+
 def test_next_event_of_an_entity_follows_one_that_is_given_up(room: Postroom) -> None:
     room.endpoint("a.example", ordering="entity", retry_schedule=(0,))
     room.receivers.answers["a.example"] = Answer(500)
