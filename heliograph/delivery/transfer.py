@@ -16,7 +16,7 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import pycurl
 
@@ -91,6 +91,16 @@ class Attempt:
     ca: str | None = None
     certificate: str | None = None
     private_key: Secret | None = None
+
+
+class Sending(Protocol):
+    """What makes requests: `heliograph.delivery.sender.Sender`."""
+
+    def send(self, attempt: Attempt, done: Callable[[Outcome], None]) -> None:
+        """Make one request, and call `done` once, on any thread, with what came of it."""
+
+    def close(self, drain: float = 0.0) -> None:
+        """End everything."""
 
 
 class Transfer:

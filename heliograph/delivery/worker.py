@@ -14,7 +14,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import Protocol
 
 from heliograph.clock import MICROSECONDS
 from heliograph.delivery.channels import Channel, Job, Slots, is_stale
@@ -24,13 +23,12 @@ from heliograph.delivery.due import store as due
 from heliograph.delivery.fanout import WAKE
 from heliograph.delivery.model import Headers
 from heliograph.delivery.outcome import Outcome
-from heliograph.delivery.preparing import jobs_of
+from heliograph.delivery.preparing import Cargo, jobs_of
 from heliograph.delivery.rendering import request_headers, shown
 from heliograph.delivery.roster import Roster
-from heliograph.delivery.sender import Attempt
 from heliograph.delivery.settling import Ended, Rules, ended
+from heliograph.delivery.transfer import Attempt, Sending
 from heliograph.delivery.turn import LEASE, MOST_CLAIMS, Done, Turn
-from heliograph.endpoints.model import LONGEST_TIMEOUT
 from heliograph.errors import Refusal
 from heliograph.ids import Secret, new_uid
 from heliograph.storage.engine import Transaction
@@ -53,18 +51,11 @@ CLAIMED_PER_SLOT = 10
 """Deliveries that may be claimed by the process for each slot that it has."""
 
 AGAIN = MICROSECONDS
-FAREWELL_SECONDS = 10.0
+DRAIN_SECONDS = 15.0
+"""How long requests under way may take to end once the worker was told to stop; the rest is sent again later."""
+
+FAREWELL_SECONDS = 5.0
 """How long settling may take once nothing is under way any more."""
-
-
-class Sending(Protocol):
-    """What makes the requests: `heliograph.delivery.sender.Sender`."""
-
-    def send(self, attempt: Attempt, done: Callable[[Outcome], None]) -> None:
-        """Make one request, and call `done` once, on any thread, with what came of it."""
-
-    def close(self, drain: float = 0.0) -> None:
-        """End everything."""
 
 
 class _Tenant:
@@ -100,6 +91,7 @@ class Worker:
         self._holder = new_uid()
         self._roster = Roster(database, sealer)
         self._slots = Slots(slots)
+        self._cargo = Cargo()
         self._concerns = Concerns(database, rules, self._later, self._change_of_heart)
         self._tenants: dict[int, _Tenant] = {}
         self._poll_at = 0
@@ -118,10 +110,14 @@ class Worker:
         """Begin; what is due already is found at once."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Claim nothing more, wait for what is under way up to its time-out, settle all, and end the sender."""
+    def retire(self) -> None:
+        """Begin to stop, and return at once."""
         self._stop.set()
         self._alarm.set()
+
+    def stop(self) -> None:
+        """Claim nothing more, wait a while for what is under way, settle all, and end the sender."""
+        self.retire()
         if self._thread.is_alive():
             self._thread.join()
 
@@ -184,7 +180,7 @@ class Worker:
         self._draining = True
         for channel in self._roster:
             self._release(self._slots.drop(channel))
-        self._until(lambda: not self._slots.in_flight, LONGEST_TIMEOUT + 1)
+        self._until(lambda: not self._slots.in_flight, DRAIN_SECONDS)
         self._sender.close()
         self._until(lambda: not self._tenants and self.is_resting, FAREWELL_SECONDS)
         self._database.read(lambda tx: tx.memory.pop(WAKE, None))
@@ -239,6 +235,7 @@ class Worker:
     def _turn(self, tenant: _Tenant, now: int) -> None:
         over, tenant.ended = tenant.ended, []
         released, tenant.released = tenant.released, []
+        self._cargo.unload(released + [one.job for one in over])
         idle = tenant.outstanding == len(over) + len(released)
         left = self._slots.capacity * CLAIMED_PER_SLOT - self._slots.in_flight - self._slots.waiting
         turn = Turn(
@@ -250,7 +247,7 @@ class Worker:
             released=released,
             offers={} if self._draining else self._roster.offers(now),
             # Half of what is left, so that there is something for the others.
-            limit=max(0, min(MOST_CLAIMS, (left + 1) // 2)),
+            limit=self._cargo.limit(max(0, min(MOST_CLAIMS, (left + 1) // 2))),
             idle=idle,
             stopping=self._draining,
         )
@@ -273,6 +270,7 @@ class Worker:
         tenant.is_turning = False
         tenant.ended[:0] = turn.ended
         tenant.released[:0] = turn.released
+        self._cargo.load([*turn.released, *(one.job for one in turn.ended)])
         tenant.look_at = 0
         tenant.not_before = time.monotonic() + AGAIN / MICROSECONDS
         tenant.much_may_come_before = False
@@ -298,8 +296,10 @@ class Worker:
             tenant.look_at = 0
         if done.claims:
             tenant.look_at = 0 if len(done.claims) >= turn.limit else tenant.look_at
-            jobs = jobs_of(self._database, self._roster, self.counters, done, now)
-            tenant.outstanding += len(jobs)
+            jobs, left = jobs_of(self._database, self._roster, self.counters, done, now, self._cargo.room)
+            tenant.outstanding += len(jobs) + len(left)
+            tenant.released += left
+            self._cargo.load(jobs)
             self._slots.add(jobs)
         if (done.let_go or not done.is_held) and not tenant.outstanding and not (tenant.ended or tenant.released):
             # Somebody may have told of something new while the transaction was under way.
