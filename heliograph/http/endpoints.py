@@ -14,7 +14,7 @@ from heliograph.delivery.signing import read_secret
 from heliograph.endpoints import actions, switching
 from heliograph.endpoints.model import USUAL_OVERLAP, DisabledReason, Endpoint, State, secret_text
 from heliograph.endpoints.sealed import unseal
-from heliograph.endpoints.wishes import EndpointWish
+from heliograph.endpoints.wishes import EndpointPatch, EndpointWish
 from heliograph.errors import Invalid
 from heliograph.http.endpoint_bodies import (
     EndpointBody,
@@ -176,14 +176,24 @@ async def show_endpoint(request: Request) -> Response:
     return _response(request, scope, endpoint)
 
 
+def read_patch(request: Request, given: EndpointChange) -> EndpointPatch:
+    """Read what to change of an endpoint, by the rules of this installation too.
+
+    Raises:
+        Invalid: naming the first field that breaks a rule.
+    """
+    patch = patch_of(given, request.services.store.clock.now())
+    if isinstance(patch.url, str):
+        _require_https(request, patch.url)
+    return patch
+
+
 async def update_endpoint(request: Request) -> Response:
     """Change an endpoint."""
     scope = await _scope(request, UPDATE)
     uid, version = path_uid(request), wanted_version(request)
     services = request.services
-    patch = patch_of(request.json(EndpointChange), services.store.clock.now())
-    if isinstance(patch.url, str):
-        _require_https(request, patch.url)
+    patch = read_patch(request, request.json(EndpointChange))
 
     async def write(tenants: Sequence[int]) -> Endpoint:
         step = partial(

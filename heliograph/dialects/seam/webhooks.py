@@ -17,8 +17,8 @@ from heliograph.dialects.seam.workspace import scope_of
 from heliograph.endpoints import actions, kinds
 from heliograph.endpoints.model import Endpoint
 from heliograph.errors import Fault
-from heliograph.http.endpoint_bodies import EndpointChange, NewEndpoint, patch_of
-from heliograph.http.endpoints import CREATE, DELETE, READ, UPDATE, on_all_logs, read_wish
+from heliograph.http.endpoint_bodies import EndpointChange, NewEndpoint
+from heliograph.http.endpoints import CREATE, DELETE, READ, UPDATE, on_all_logs, read_patch, read_wish
 from heliograph.http.messages import Request, Response
 from heliograph.ids import Secret, as_uuid
 
@@ -127,7 +127,7 @@ async def update_webhook(request: Request) -> Response:
     change = EndpointChange(event_types=read_types(given.event_types))
     step = partial(
         kinds.update, scope=scope, sealer=services.sealer, uid=given.webhook_id,
-        patch=patch_of(change, services.store.clock.now()),
+        patch=read_patch(request, change),
     )  # fmt: skip
     with missing("webhook"):
         await on_all_logs(request, scope, _writing(request, step))
