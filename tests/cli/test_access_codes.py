@@ -23,7 +23,7 @@ def lock(server: Server, account: str) -> str:
     """A lock that holds a code for cleaning and one whose digits it hides."""
     body = {"brand": "Yale", "serialNumber": account, "connectedAccountUid": account}
     uid: str = server.request("POST", "/v1/devices", body=body).json["uid"]
-    codes = [{"externalId": "17", "code": "4711", "name": "Cleaning"}, {"externalId": "18", "name": "Guest"}]
+    codes = [{"externalId": "17", "code": "4711471147", "name": "Cleaning"}, {"externalId": "18", "name": "Guest"}]
     report = {"complete": True, "codes": codes}
     assert server.request("PUT", f"/v1/devices/{uid}/access-code-report", body=report).status == 200
     return uid
@@ -40,13 +40,13 @@ def test_codes_are_listed_by_lock_management_and_status(remote: Cli, lock: str) 
     assert [code["name"] for code in remote.lines(*listed, "--unmanaged", "--status", "set")] == ["Cleaning", "Guest"]
     assert remote.lines(*listed, "--managed") == []
     assert remote.lines(*listed, "--status", "unset", "--status", "unknown") == []
-    assert "4711" not in remote.ok(*listed)
+    assert "4711471147" not in remote.ok(*listed)
 
 
 def test_pin_is_shown_when_it_is_asked_for(remote: Cli, lock: str) -> None:
     uid = code_of(remote, lock, "clean")
     assert "code" not in remote.json("access-codes", "get", uid)
-    assert remote.json("access-codes", "get", uid, "--pin")["code"] == "4711"
+    assert remote.json("access-codes", "get", uid, "--pin")["code"] == "4711471147"
 
 
 def test_code_is_converted_once_the_connector_is_done(remote: Cli, server: Server, lock: str) -> None:
@@ -134,4 +134,4 @@ def test_what_is_wrong_with_a_new_code_is_told(remote: Cli, lock: str) -> None:
     created = ("access-codes", "create", "--device", lock)
     assert "1 to 20 digits" in remote.refused(*created, "--code", "12a4")
     assert "must be in the future" in remote.refused(*created, "--ends-at", "2001-01-01T00:00:00Z")
-    assert "holds another access code" in remote.refused(*created, "--code", "4711")
+    assert "holds another access code" in remote.refused(*created, "--code", "4711471147")
