@@ -30,6 +30,8 @@ MASK = "the value"
 """Stands for the caller's value in the messages of schemas: what is refused may be secret, and is often long."""
 
 _BOUNDS = {
+    "Expected `object` of length <=": "maxProperties",
+    "Expected `object` of length >=": "minProperties",
     "Expected `array` of length <=": "maxItems",
     "Expected `array` of length >=": "minItems",
     "Expected `str` of length <=": "maxLength",
