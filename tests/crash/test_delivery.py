@@ -40,7 +40,7 @@ MOST_ANSWERS = 30
 """Answers after which a round that counts them is over at the latest."""
 
 MOST_REQUESTS = 150
-ENTITIES = 5
+ENTITIES = 40
 LARGEST_BATCH = 5
 MOST_AGAIN = 20
 """Requests for each kill that receivers get again though they had taken the event before, on the average of a run."""
@@ -207,7 +207,7 @@ class Post:
         """Let everything come to its end."""
         self.server.command = (*FELLED, "serve")
         self.server.restart()
-        self.street.wait(lambda: pending(self.server.store) == 0)
+        self.street.wait(lambda: pending(self.server.store) == 0, 2 * SAFETY_SECONDS)
 
 
 SELDOM = ("disabling an endpoint", "resending", "letting go")
