@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +20,10 @@ Nobody completes operations in `lose`; in `heir` one connector dies with what it
 
 LOCKS, CODES = 200, 5_000
 ACCOUNTS = 5
+CHAPTER, COMPLETED, REPORTED = timedelta(seconds=30), 15, 22
+"""How long a chapter is at least by the clocks of the locks, and seconds from its begin to what is completed, then
+reported. All nine together end before a lock's clock would be too far ahead of the platform's, however quick that is.
+"""
 PLACES = {"online": range(150), "offline": range(150, 160), "disconnected": range(160, 190), "both": range(190, 200)}
 """Locks by what keeps them from being reached in the chapter `convert`."""
 
@@ -280,9 +285,9 @@ def account_of(lock: int) -> int:
     return ACCOUNTS - 1 if lock in PLACES["disconnected"] or lock in PLACES["both"] else lock % (ACCOUNTS - 1)
 
 
-def moment(chapter: str, number: int, minute: int = 0) -> str:
-    """Return the time in a lock's words at which something happened in a chapter."""
-    return f"2026-03-02T{CHAPTERS.index(chapter):02}:{minute:02}:{number // 1000:02}.{number % 1000:03}Z"
+def after(number: int, seconds: int = 0) -> timedelta:
+    """Return how long after the begin of a chapter something happened, each code and lock at a time of its own."""
+    return timedelta(seconds=seconds, milliseconds=number)
 
 
 def _units() -> list[Unit]:
@@ -317,8 +322,8 @@ def living(chapter: str) -> list[Unit]:
     return [unit for unit in UNITS if chapter in unit.fate.steps]
 
 
-Told = tuple[str, str, str | None]
-"""Word, chapter, and when it happened in the words of a lock or connector; None for when it was recorded."""
+Told = tuple[str, str, timedelta | None]
+"""Word, chapter, and how long after its begin it happened by a lock's clock; None for when it was recorded."""
 
 
 def history(unit: Unit) -> list[Told]:
@@ -326,13 +331,13 @@ def history(unit: Unit) -> list[Told]:
     told: list[Told] = []
     if unit.fate.found:
         chapter = "mend" if unit.fate.late else "discover"
-        told.append((FOUND, chapter, moment(chapter, unit.lock)))
+        told.append((FOUND, chapter, after(unit.lock)))
     for chapter in CHAPTERS:
         step = unit.fate.steps.get(chapter)
         if step is None:
             continue
         told += [(word, chapter, None) for word in step.at_once]
-        at = moment(chapter, unit.number, 30) if step.says else moment(chapter, unit.lock, 45)
+        at = after(unit.number, COMPLETED) if step.says else after(unit.lock, REPORTED)
         told += [(word, chapter, at) for word in step.told]
     return told
 

@@ -5,11 +5,26 @@ from __future__ import annotations
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tests.server import SAFETY_SECONDS, Client, Response, Server
-from tests.stories.locksmiths import ACCOUNTS, CHAPTERS, LOCKS, PLACES, UNITS, Step, Unit, account_of, living, moment
+from tests.stories.locksmiths import (
+    ACCOUNTS,
+    CHAPTER,
+    CHAPTERS,
+    COMPLETED,
+    LOCKS,
+    PLACES,
+    REPORTED,
+    UNITS,
+    Step,
+    Unit,
+    account_of,
+    after,
+    living,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +35,7 @@ WAIT = 10
 """Seconds for which a connector lets the server hold its question."""
 
 CODES, OPERATIONS = "/v1/access-codes", "/v1/device-operations"
-LATER = "2026-03-09T11:00:00.000000Z"
+LATER = "2126-03-09T11:00:00.000000Z"
 
 HEIR: dict[str, object] = {"operation_lease": 1}
 SILENCE: dict[str, object] = {"operation_deadline": 5}
@@ -45,6 +60,8 @@ class Story:
         """What the locks show, by the number of the code."""
         self.uids: dict[int, str] = {}
         self.by_uid: dict[str, Unit] = {}
+        self.began: dict[str, datetime] = {}
+        """When each chapter began, by the clocks of the locks."""
         self.jobs: list[str] = []
         self.operations: list[str] = []
         self.statuses: Counter[tuple[str, int]] = Counter()
@@ -84,6 +101,9 @@ class Story:
             self.accounts.append(self._made(self.owner.request, "/v1/connected-accounts", new)["uid"])
         self.locks = self._each(self._new_lock, range(LOCKS))
         for chapter in CHAPTERS:
+            # Whole seconds, as the bodies of events hold no microseconds.
+            now = datetime.now(UTC).replace(microsecond=0)
+            self.began[chapter] = max([now, *(one + CHAPTER for one in self.began.values())])
             for uid in self.accounts:
                 body = {"customMetadata": {"chapter": chapter}}
                 answer = self.owner.request("PATCH", f"/v1/connected-accounts/{uid}", body=body)
@@ -119,7 +139,7 @@ class Story:
 
     def _lose(self) -> None:
         self._live("lose")
-        self._report("lose", range(LOCKS), minute=45)
+        self._report("lose", range(LOCKS), seconds=REPORTED)
 
     def _heir(self) -> None:
         """Let one connector die with all that it took; the other gets it when the lease has run out."""
@@ -153,7 +173,7 @@ class Story:
                 self.statuses["after the end", self._say(client, operation, {"outcome": "succeeded"}).status] += 1
 
     def _end(self) -> None:
-        self._report("end", range(LOCKS), minute=45)
+        self._report("end", range(LOCKS), seconds=REPORTED)
 
     def _restart(self, settings: dict[str, object]) -> None:
         self.owner.close()
@@ -167,7 +187,7 @@ class Story:
         account = {"connectedAccountUid": self.accounts[account_of(number)]}
         return str(self._made(client.request, "/v1/devices", new | account)["uid"])
 
-    def _report(self, chapter: str, locks: Iterable[int], minute: int = 0) -> None:
+    def _report(self, chapter: str, locks: Iterable[int], seconds: int = 0) -> None:
         """Let locks report all that they hold."""
         held: dict[int, list[Any]] = {lock: [] for lock in range(LOCKS)}
         for unit in UNITS:
@@ -175,14 +195,14 @@ class Story:
                 held[unit.lock].append(self.held[unit.number])
 
         def report(client: Client, lock: int) -> None:
-            self._send(client, chapter, lock, held[lock], minute=minute)
+            self._send(client, chapter, lock, held[lock], seconds=seconds)
 
         self._each(report, locks)
 
     def _send(
-        self, client: Client, chapter: str, lock: int, codes: list[Any], *, complete: bool = True, minute: int = 0
+        self, client: Client, chapter: str, lock: int, codes: list[Any], *, complete: bool = True, seconds: int = 0
     ) -> None:
-        body = {"complete": complete, "reportedAt": moment(chapter, lock, minute), "codes": codes}
+        body = {"complete": complete, "reportedAt": self._time(chapter, lock, seconds), "codes": codes}
         path = f"/v1/devices/{self.locks[lock]}/access-code-report"
         answer = client.request("PUT", path, key=self.connectors[0], body=body)
         assert answer.status in (200, 202), answer.body
@@ -293,7 +313,7 @@ class Story:
         step = unit.fate.steps[chapter]
         said: dict[str, Any] = {
             "outcome": "succeeded" if step.says == "done" else "failed",
-            "occurredAt": moment(chapter, unit.number, 30),
+            "occurredAt": self._time(chapter, unit.number, COMPLETED),
             "errors": [{"errorCode": code} for code in step.errors],
             "warnings": [{"warningCode": code, "message": "Look!"} for code in step.warnings],
         }
@@ -326,6 +346,9 @@ class Story:
             shown = {name: wanted[name] for name in ("name", "code", "startsAt", "endsAt")}
             own = self.held.get(unit.number, {"externalId": f"{chapter} {unit.number}"})
             self.held[unit.number] = own | shown
+
+    def _time(self, chapter: str, number: int, seconds: int) -> str:
+        return (self.began[chapter] + after(number, seconds)).isoformat()
 
     # -- means ------------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,10 +41,11 @@ def plain(uuid: str) -> str:
     return uuid.replace("-", "")
 
 
-def told(event: Record) -> Told:
+def told(story: Story, event: Record) -> Told:
     payload = event["payload"]
-    at = None if event["occurredAt"] is None else payload["occurred_at"]
-    return locksmiths.word(payload), payload["connected_account_custom_metadata"]["chapter"], at
+    chapter = payload["connected_account_custom_metadata"]["chapter"]
+    own_time = None if event["occurredAt"] is None else datetime.fromisoformat(payload["occurred_at"])
+    return locksmiths.word(payload), chapter, None if own_time is None else own_time - story.began[chapter]
 
 
 def of_codes(log: list[Record]) -> list[Record]:
@@ -64,7 +66,7 @@ def test_input_is_what_the_story_is_about() -> None:
 def test_log_has_exactly_the_events_that_the_input_implies(story: Story, log: list[Record]) -> None:
     assert_sound(log)
     expected = Counter(one for unit in UNITS for one in history(unit))
-    assert Counter(told(event) for event in of_codes(log)) == expected
+    assert Counter(told(story, event) for event in of_codes(log)) == expected
     others = Counter(event["type"] for event in log if not event["type"].startswith(PREFIX))
     assert len(story.jobs) == 4
     assert others == {
@@ -77,7 +79,7 @@ def test_log_has_exactly_the_events_that_the_input_implies(story: Story, log: li
 def test_log_has_the_history_of_every_code_in_order(story: Story, log: list[Record]) -> None:
     found: dict[str, list[Told]] = {}
     for event in of_codes(log):
-        found.setdefault(event["targetEntityId"], []).append(told(event))
+        found.setdefault(event["targetEntityId"], []).append(told(story, event))
     assert len(found) == len(UNITS)
     for unit in UNITS:
         assert found[story.uids[unit.number]] == history(unit), unit
