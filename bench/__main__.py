@@ -1,4 +1,4 @@
-"""`python -m bench`: rows 1 to 7 of the targets, each beside its peer or limit, with the ratios of this one run.
+"""`python -m bench`: each row of the targets, each beside its peer or limit, with the ratios of this one run.
 
 Absolute figures depend on the machine and on what else it does; the ratios are what to compare.
 """
@@ -15,13 +15,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bench import importing, limits, reading, reporting, servers
+from bench import delivering, importing, limits, reading, reporting, servers
 from bench.load import Load, Result
 from bench.paced import Paced
 from bench.servers import CLIENT_CORE, Server
@@ -29,11 +30,18 @@ from bench.servers import CLIENT_CORE, Server
 MILLION = 1_000_000
 IMPORTED = 100_000
 REPORTED = 10_000
+BACKLOG = 60_000
 REPEATS = 10
 CONNECTIONS = 64
 BATCH = 100
 BATCH_CONNECTIONS = 16
 SUBTREE = 20
+ENDPOINTS = 200
+FAN_OUT = 5
+"""Endpoints that want an event, where there are 200."""
+
+PEER_EVENTS = 2_000
+PUBLISHED_PER_SECOND = 1_000
 
 
 @dataclass(frozen=True)
@@ -50,11 +58,12 @@ class Measured:
 class Bench:
     """One run, in a folder of its own; shows what it is doing."""
 
-    def __init__(self, folder: Path, seconds: float, present: int, imported: int, progress: Progress) -> None:
+    def __init__(self, folder: Path, seconds: float, present: int, imported: int, backlog: int, progress: Progress) -> None:
         self.folder = folder
         self.seconds = seconds
         self.present = present
         self.imported = imported
+        self.backlog = backlog
         self.progress = progress
         self.console = progress.console
 
@@ -247,6 +256,70 @@ def report(bench: Bench) -> None:
     )
 
 
+def deliveries(bench: Bench) -> None:
+    """Row 8: webhooks settled a second out of a backlog, while single events come in, and those of the peer."""
+    rows, alone = [], {}
+    for endpoints, each in ((1, 1), (ENDPOINTS, FAN_OUT)):
+        folder = bench.sub_folder(f"deliveries-{endpoints}")
+        with delivering.receiving() as receiver:
+            with servers.heliograph(folder, settings=delivering.ONLY_STORE) as server:
+                delivering.add_endpoints(server, receiver, endpoints)
+                bench.load(server, "publishing the backlog", batch=BATCH, total=bench.backlog // each)
+            with (
+                servers.heliograph(folder, settings=delivering.ALLOW_LOOPBACK) as server,
+                importing.events_meanwhile(server) as meanwhile,
+            ):
+                before, began = server.cpu_seconds(), time.perf_counter()
+                rate = delivering.settled_per_second(partial(delivering.settled, folder), bench.backlog, bench.seconds)
+                used = (server.cpu_seconds() - before) / (time.perf_counter() - began)
+        name = f"Heliograph, {endpoints} endpoint{'s' * (endpoints > 1)}"
+        rows.append(Measured(name, rate, per_cpu_second=rate / used))
+        alone[f"single events meanwhile, {name[12:]}"] = meanwhile.result
+    folder = bench.sub_folder("outbound")
+    with delivering.receiving() as receiver, delivering.peer_relay(folder, receiver, PEER_EVENTS):
+        rate = delivering.settled_per_second(partial(delivering.settled_by_peer, folder), PEER_EVENTS, bench.seconds)
+        rows.append(Measured("django-outbound-webhooks, 1 endpoint, nothing meanwhile", rate))
+    title = f"8. Webhooks delivered and settled, SQLite, with {importing.EVENTS_PER_SECOND} events/s meanwhile"
+    show(bench.console, title, rows, rows[-1])
+    show_paced(bench.console, "   and the events meanwhile", alone)
+
+
+def latency(bench: Bench) -> None:
+    """Row 9: from publishing to receiving."""
+    with (
+        delivering.receiving() as receiver,
+        servers.heliograph(bench.sub_folder("latency"), settings=delivering.ALLOW_LOOPBACK) as server,
+    ):
+        delivering.add_endpoints(server, receiver, 1)
+        with importing.events_meanwhile(server, PUBLISHED_PER_SECOND, stamped=True) as pacer:
+            time.sleep(bench.seconds)
+        time.sleep(1)
+    heard = receiver.heard
+    title = f"9. From publishing to receiving, SQLite, {PUBLISHED_PER_SECOND:,} events/s to one endpoint"
+    received = Paced(heard.stamped, 0, heard.p50, heard.p99, heard.worst)
+    show_paced(bench.console, title, {"published and answered": pacer.result, "received": received})
+
+
+def isolation(bench: Bench) -> None:
+    """Row 10: what endpoints that misbehave do to the others."""
+    results = {}
+    for name, good in ((f"{ENDPOINTS} that answer", ENDPOINTS), ("six of them misbehave", ENDPOINTS - 6)):
+        with (
+            delivering.receiving() as receiver,
+            servers.heliograph(bench.sub_folder(f"isolation-{good}"), settings=delivering.ALLOW_LOOPBACK) as server,
+        ):
+            delivering.add_endpoints(server, receiver, good)
+            if good < ENDPOINTS:
+                delivering.add_bad_endpoints(server, receiver)
+            with importing.events_meanwhile(server, stamped=True):
+                time.sleep(2 * bench.seconds)
+            time.sleep(1)
+        heard = receiver.heard
+        results[name] = Paced(heard.stamped, 0, heard.p50, heard.p99, heard.worst)
+    title = f"10. From publishing to receiving, SQLite, {importing.EVENTS_PER_SECOND} events/s to 5 of 200 endpoints each"
+    show_paced(bench.console, title, results)
+
+
 def show_paced(console: Console, title: str, rows: dict[str, Paced]) -> None:
     """Print how long events took that came at a fixed rate, with the ratio to the first row."""
     table = Table(title=title, title_justify="left", title_style="bold")
@@ -268,6 +341,9 @@ ROWS: dict[int, Callable[[Bench], None]] = {
     4: pages,
     6: bulk_import,
     7: report,
+    8: deliveries,
+    9: latency,
+    10: isolation,
 }
 
 
@@ -278,6 +354,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=6.0, help="length of each load (default 6)")
     parser.add_argument("--present", type=int, default=MILLION, help="events of the large log (default 1,000,000)")
     parser.add_argument("--imported", type=int, default=IMPORTED, help="rows of the import (default 100,000)")
+    parser.add_argument("--backlog", type=int, default=BACKLOG, help="deliveries that wait (default 60,000)")
     arguments = parser.parse_args()
     rows = [row for row in ROWS if not arguments.rows or row in arguments.rows]
     console = Console(width=120)
@@ -288,7 +365,7 @@ def main() -> None:
             SpinnerColumn(), "{task.description}", TimeElapsedColumn(), console=console, transient=True
         ) as progress,
     ):
-        bench = Bench(Path(folder), arguments.seconds, arguments.present, arguments.imported, progress)
+        bench = Bench(Path(folder), arguments.seconds, arguments.present, arguments.imported, arguments.backlog, progress)
         if {1, 4, 5} & set(rows):
             with servers.heliograph(bench.sub_folder("million")) as server:
                 filled = bench.load(server, "filling the large log", batch=BATCH, total=arguments.present)
