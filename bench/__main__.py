@@ -306,11 +306,12 @@ def isolation(bench: Bench) -> None:
     for name, good in ((f"{ENDPOINTS} that answer", ENDPOINTS), ("six of them misbehave", ENDPOINTS - 6)):
         with (
             delivering.receiving() as receiver,
+            delivering.receiving() as bad_receiver,
             servers.heliograph(bench.sub_folder(f"isolation-{good}"), settings=delivering.ALLOW_LOOPBACK) as server,
         ):
             delivering.add_endpoints(server, receiver, good)
             if good < ENDPOINTS:
-                delivering.add_bad_endpoints(server, receiver)
+                delivering.add_bad_endpoints(server, bad_receiver)
             with importing.events_meanwhile(server, stamped=True):
                 time.sleep(2 * bench.seconds)
             time.sleep(1)

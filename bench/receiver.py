@@ -25,7 +25,8 @@ BAD = ("silent", "slow", "endless", "bomb", "reset", "failing")
 
 _NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 _FAILED = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n"
-_CHUNK = b"10000\r\n" + bytes(0x10000) + b"\r\n"
+_CHUNK = b"4000\r\n" + bytes(0x4000) + b"\r\n"
+_CHUNK_SECONDS = 0.02
 _ENDLESS_SECONDS = 60.0
 _BOMB = gzip.compress(bytes(200_000_000), compresslevel=6)
 
@@ -76,8 +77,6 @@ class _Connection(asyncio.Protocol):
         self._receiver = receiver
         self._buffer = b""
         self._transport: asyncio.Transport
-        self._writable = asyncio.Event()
-        self._writable.set()
         self._task: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -118,17 +117,7 @@ class _Connection(asyncio.Protocol):
         until = time.perf_counter() + _ENDLESS_SECONDS
         while not self._transport.is_closing() and time.perf_counter() < until:
             self._transport.write(_CHUNK)
-            await self._writable.wait()
-
-    def pause_writing(self) -> None:
-        self._writable.clear()
-
-    def resume_writing(self) -> None:
-        self._writable.set()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        del exc
-        self._writable.set()
+            await asyncio.sleep(_CHUNK_SECONDS)
 
 
 async def _receive() -> Heard:

@@ -14,9 +14,9 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
 import pycurl
 
 from heliograph.delivery.guard import Address, Destination
@@ -27,11 +27,13 @@ HEADER_BYTES = 32 * 1024  # of all header blocks of one answer together, 1xx and
 HEADER_COUNT = 100
 BODY_BYTES_READ = 64 * 1024
 BODY_BYTES_KEPT = 16 * 1024
+LARGE_BODY_BYTES = 64 * 1024
 CONNECT_SECONDS = 10.0
 CONNECTION_SECONDS = 600  # a connection that is older is not used again
 SCHEMES = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # These describe the connection or the message itself and belong to libcurl.
 _NOT_OURS = frozenset(
     (
@@ -67,8 +69,7 @@ _BY_CODE: dict[int, OutcomeClass] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One request to make.
 
     `timeout` is in seconds and covers everything, looking the name up included. `ca` replaces the system's trusted
@@ -86,6 +87,29 @@ class Attempt:
     ca: str | None = None
     certificate: str | None = None
     private_key: Secret | None = None
+
+
+def prepare(curl: Any, proxy: Secret | None) -> None:
+    """Set a handle that is fresh or reset up with what all requests have in common."""
+    curl.setopt(pycurl.PATH_AS_IS, 1)
+    curl.setopt(pycurl.PROTOCOLS, SCHEMES)
+    curl.setopt(pycurl.REDIR_PROTOCOLS, SCHEMES)
+    curl.setopt(pycurl.FOLLOWLOCATION, 0)
+    # Set even when empty: otherwise the environment's proxies would be used.
+    curl.setopt(pycurl.PROXY, proxy.reveal() if proxy else "")
+    curl.setopt(pycurl.NOPROXY, "")
+    curl.setopt(pycurl.HTTPPROXYTUNNEL, 1)
+    curl.setopt(pycurl.NOSIGNAL, 1)
+    curl.setopt(pycurl.TCP_KEEPALIVE, 1)
+    curl.setopt(pycurl.MAXLIFETIME_CONN, CONNECTION_SECONDS)
+    curl.setopt(pycurl.HTTP09_ALLOWED, 0)
+    curl.setopt(pycurl.HTTP_CONTENT_DECODING, 0)
+    curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)
+    curl.setopt(pycurl.SSL_VERIFYPEER, 1)
+    curl.setopt(pycurl.SSL_VERIFYHOST, 2)
+    curl.unsetopt(pycurl.CAPATH)
+    if (file := trusted_issuers()) is not None:
+        curl.setopt(pycurl.CAINFO, file)
 
 
 class Transfer:
@@ -113,8 +137,15 @@ class Transfer:
         self._body_bytes = 0
         self._too_large: Literal["header", "body"] | None = None
 
-    def begin(self, curl: Any, proxy: Secret | None) -> None:
-        """Set a handle that is fresh or reset up for the next address.
+    @property
+    def leaves_traces(self) -> bool:
+        """Whether the handle has something of this request's own that should not outlive it."""
+        attempt = self.attempt
+        large = len(attempt.body) > LARGE_BODY_BYTES
+        return large or attempt.method != "POST" or attempt.ca is not None or attempt.certificate is not None
+
+    def begin(self, curl: Any, *, proxied: bool) -> None:
+        """Set a handle that is prepared up for the next address.
 
         Raises:
             ValueError: when the attempt has a header that cannot be sent.
@@ -122,56 +153,30 @@ class Transfer:
         left = max(self.deadline - time.monotonic(), 0.001)
         patience = min(CONNECT_SECONDS, left / len(self.addresses))
         self._address = self.addresses.pop(0)
-        self._proxied = proxy is not None
+        self._proxied = proxied
         self._begin_answer()
-        destination = self.attempt.destination
+        attempt = self.attempt
+        destination = attempt.destination
         curl.setopt(pycurl.URL, destination.url)
-        curl.setopt(pycurl.PATH_AS_IS, 1)
         # The name stays in the URL, for Host, SNI and the certificate; the connection goes to the checked address,
         # and libcurl uses a connection again for the same name and the same address only.
         curl.setopt(pycurl.CONNECT_TO, [f"::{_bracketed(self._address)}:{destination.port}"])
         curl.setopt(pycurl.OPENSOCKETFUNCTION, self.open_socket)
-        curl.setopt(pycurl.PROTOCOLS, SCHEMES)
-        curl.setopt(pycurl.REDIR_PROTOCOLS, SCHEMES)
-        curl.setopt(pycurl.FOLLOWLOCATION, 0)
-        # Set even when empty: otherwise the environment's proxies would be used.
-        curl.setopt(pycurl.PROXY, proxy.reveal() if proxy else "")
-        curl.setopt(pycurl.NOPROXY, "")
-        curl.setopt(pycurl.HTTPPROXYTUNNEL, 1)
-        curl.setopt(pycurl.NOSIGNAL, 1)
         curl.setopt(pycurl.TIMEOUT_MS, max(1, int(left * 1000)))
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(patience * 1000)))
-        curl.setopt(pycurl.TCP_KEEPALIVE, 1)
-        curl.setopt(pycurl.MAXLIFETIME_CONN, CONNECTION_SECONDS)
-        two = self.attempt.http2
+        two = attempt.http2
         curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS if two else pycurl.CURL_HTTP_VERSION_1_1)
-        curl.setopt(pycurl.HTTP09_ALLOWED, 0)
         curl.setopt(pycurl.HEADERFUNCTION, self._take_header)
         curl.setopt(pycurl.WRITEFUNCTION, self._take_body)
-        if destination.scheme == "https":
-            self._set_tls(curl)
-        self._set_message(curl)
-
-    def _set_message(self, curl: Any) -> None:
-        curl.setopt(pycurl.HTTPHEADER, _header_lines(self.attempt.headers))
-        curl.setopt(pycurl.HTTP_CONTENT_DECODING, 0)
-        if self.attempt.method == "POST":
+        curl.setopt(pycurl.HTTPHEADER, _header_lines(attempt.headers))
+        if attempt.method == "POST":
             curl.setopt(pycurl.POST, 1)
-            curl.setopt(pycurl.POSTFIELDS, self.attempt.body)
+            curl.setopt(pycurl.POSTFIELDS, attempt.body)
         else:
             curl.setopt(pycurl.HTTPGET, 1)
-            curl.setopt(pycurl.CUSTOMREQUEST, self.attempt.method)
-
-    def _set_tls(self, curl: Any) -> None:
-        curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)
-        curl.setopt(pycurl.SSL_VERIFYPEER, 1)
-        curl.setopt(pycurl.SSL_VERIFYHOST, 2)
-        curl.unsetopt(pycurl.CAPATH)
-        attempt = self.attempt
+            curl.setopt(pycurl.CUSTOMREQUEST, attempt.method)
         if attempt.ca is not None:
             curl.setopt(pycurl.CAINFO_BLOB, attempt.ca.encode())
-        elif (file := trusted_issuers()) is not None:
-            curl.setopt(pycurl.CAINFO, file)
         if attempt.certificate is not None and attempt.private_key is not None:
             curl.setopt(pycurl.SSLCERT_BLOB, attempt.certificate.encode())
             curl.setopt(pycurl.SSLKEY_BLOB, attempt.private_key.reveal().encode())
@@ -326,6 +331,11 @@ def _sentence(message: str) -> str:
     return message.strip().rstrip(".")[:300] + "."
 
 
+@functools.lru_cache(1000)
+def _may_be_named(name: str) -> bool:
+    return _TOKEN.fullmatch(name) is not None and name.lower() not in _NOT_OURS
+
+
 def _header_lines(headers: tuple[tuple[str, str], ...]) -> list[bytes]:
     lines = [b"Accept-Encoding: identity", b"Expect:", b"Accept:"]
     names = {name.lower() for name, _ in headers}
@@ -334,7 +344,7 @@ def _header_lines(headers: tuple[tuple[str, str], ...]) -> list[bytes]:
     if "user-agent" not in names:
         lines.append(b"User-Agent: Heliograph")
     for name, value in headers:
-        if not _TOKEN.fullmatch(name) or name.lower() in _NOT_OURS or re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
+        if not _may_be_named(name) or _CONTROL.search(value):
             raise ValueError(f"the header {name!r} cannot be sent")
         # libcurl leaves a header out that ends in a colon; a semicolon stands for an empty value.
         lines.append(f"{name}: {value}".encode() if value.strip() else f"{name};".encode())

@@ -45,6 +45,12 @@ POLL = MICROSECONDS
 PACE_SECONDS = 0.005
 """The least time between two transactions in one tenant, unless much waits to be settled."""
 
+BREATH_SECONDS = 0.002
+"""The least time between two looks into the inbox."""
+
+BUSY_SECONDS = 0.03
+"""The same where much is claimed already: more at a time costs less, and what is due waits for slots anyway."""
+
 MUCH = 200
 MOST_TENANTS = 200
 """Tenants that one look finds; the others are found by the next."""
@@ -150,7 +156,11 @@ class Worker:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            self._alarm.wait(self._safely())
+            began = time.monotonic()
+            wait = self._safely()
+            # What ends meanwhile is seen to together: waking up for each costs more than all that is done about it.
+            time.sleep(max(0.0, BREATH_SECONDS - (time.monotonic() - began)))
+            self._alarm.wait(wait)
         self._drain()
 
     def _safely(self) -> float:
@@ -256,7 +266,7 @@ class Worker:
         )
         tenant.look_at = None
         tenant.is_turning = True
-        tenant.not_before = time.monotonic() + PACE_SECONDS
+        tenant.not_before = time.monotonic() + (PACE_SECONDS if tenant.outstanding < 2 * MUCH else BUSY_SECONDS)
         tenant.much_may_come_before = True
         self.counters.turns += 1
         try:
