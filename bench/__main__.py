@@ -58,12 +58,12 @@ class Measured:
 class Bench:
     """One run, in a folder of its own; shows what it is doing."""
 
-    def __init__(self, folder: Path, seconds: float, present: int, imported: int, backlog: int, progress: Progress) -> None:
+    def __init__(self, folder: Path, arguments: argparse.Namespace, progress: Progress) -> None:
         self.folder = folder
-        self.seconds = seconds
-        self.present = present
-        self.imported = imported
-        self.backlog = backlog
+        self.seconds: float = arguments.seconds
+        self.present: int = arguments.present
+        self.imported: int = arguments.imported
+        self.backlog: int = arguments.backlog
         self.progress = progress
         self.console = progress.console
 
@@ -317,7 +317,8 @@ def isolation(bench: Bench) -> None:
             time.sleep(1)
         heard = receiver.heard
         results[name] = Paced(heard.stamped, 0, heard.p50, heard.p99, heard.worst)
-    title = f"10. From publishing to receiving, SQLite, {importing.EVENTS_PER_SECOND} events/s to 5 of 200 endpoints each"
+    rate = importing.EVENTS_PER_SECOND
+    title = f"10. From publishing to receiving, SQLite, {rate} events/s to {FAN_OUT} of {ENDPOINTS} endpoints each"
     show_paced(bench.console, title, results)
 
 
@@ -366,7 +367,7 @@ def main() -> None:
             SpinnerColumn(), "{task.description}", TimeElapsedColumn(), console=console, transient=True
         ) as progress,
     ):
-        bench = Bench(Path(folder), arguments.seconds, arguments.present, arguments.imported, arguments.backlog, progress)
+        bench = Bench(Path(folder), arguments, progress)
         if {1, 4, 5} & set(rows):
             with servers.heliograph(bench.sub_folder("million")) as server:
                 filled = bench.load(server, "filling the large log", batch=BATCH, total=arguments.present)

@@ -72,8 +72,8 @@ def settled(data: Path) -> int:
 
 def settled_by_peer(folder: Path) -> int:
     """Return how many deliveries of the peer have succeeded."""
-    table = "django_domain_events_deliveryrecord"
-    return _count(folder / "outbound.db", f"select count(*) from {table} where status = 'succeeded'")
+    query = "select count(*) from django_domain_events_deliveryrecord where status = 'succeeded'"
+    return _count(folder / "outbound.db", query)
 
 
 def _count(database: Path, query: str) -> int:

@@ -1,7 +1,7 @@
-"""The Python peer for webhooks, measured beside us: django-outbound-webhooks with its relay, as its project describes it.
+"""The Python peer for webhooks, measured beside us: django-outbound-webhooks, as its project describes its use.
 
-Run as a process of its own: `python -m bench.outbound FOLDER publish PORT EVENTS` makes a database with one endpoint and
-so many events that are owed to it; `python -m bench.outbound FOLDER relay` delivers them until it is ended.
+Run as a process of its own: `python -m bench.outbound FOLDER publish PORT EVENTS` makes a database with one endpoint
+and so many events that are owed to it; `python -m bench.outbound FOLDER relay` delivers them until it is ended.
 """
 
 from __future__ import annotations

@@ -84,9 +84,16 @@ def free_port() -> int:
 
 @contextmanager
 def heliograph(
-    data: Path, *, storing: bool = True, database_url: str | None = None, settings: Mapping[str, str] = MappingProxyType({})
+    data: Path,
+    *,
+    storing: bool = True,
+    database_url: str | None = None,
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Server]:
-    """Serve Heliograph; without `storing` it does all but the storing, and answers made-up receipts."""
+    """Serve Heliograph; without `storing` it does all but the storing, and answers made-up receipts.
+
+    `settings` are variables of the environment.
+    """
     module = "heliograph.cli.main" if storing else "bench.nostore"
     command = [sys.executable, "-c", f"from {module} import main; main()", "serve", "--data", str(data)]
     environment = {**os.environ, **settings}

@@ -123,6 +123,7 @@ class Transfer:
         self.deadline = self._started + attempt.timeout
         self.resolved = self._started
         self._address: Address | None = None
+        self._address_text: str | None = None
         self._proxied = False
         self._dialled = False
         self._fault: OutcomeClass | None = None
@@ -153,6 +154,7 @@ class Transfer:
         left = max(self.deadline - time.monotonic(), 0.001)
         patience = min(CONNECT_SECONDS, left / len(self.addresses))
         self._address = self.addresses.pop(0)
+        self._address_text = str(self._address)
         self._proxied = proxied
         self._begin_answer()
         attempt = self.attempt
@@ -160,7 +162,7 @@ class Transfer:
         curl.setopt(pycurl.URL, destination.url)
         # The name stays in the URL, for Host, SNI and the certificate; the connection goes to the checked address,
         # and libcurl uses a connection again for the same name and the same address only.
-        curl.setopt(pycurl.CONNECT_TO, [f"::{_bracketed(self._address)}:{destination.port}"])
+        curl.setopt(pycurl.CONNECT_TO, [f"::{self._bracketed()}:{destination.port}"])
         curl.setopt(pycurl.OPENSOCKETFUNCTION, self.open_socket)
         curl.setopt(pycurl.TIMEOUT_MS, max(1, int(left * 1000)))
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(patience * 1000)))
@@ -182,6 +184,11 @@ class Transfer:
             curl.setopt(pycurl.SSLKEY_BLOB, attempt.private_key.reveal().encode())
             # Without a password OpenSSL would ask for that of an encrypted key on the terminal, and wait.
             curl.setopt(pycurl.KEYPASSWD, "")
+
+    def _bracketed(self) -> str:
+        if isinstance(self._address, ipaddress.IPv6Address):
+            return f"[{ipaddress.IPv6Address(int(self._address))}]"  # without its zone
+        return str(self._address_text)
 
     # -- what libcurl calls ------------------------------------------------------------------------------------------
 
@@ -247,7 +254,7 @@ class Transfer:
             headers=tuple(self._headers) if status else (),
             body=bytes(self._body),
             truncated=self._body_bytes > len(self._body) or (status is not None and not complete),
-            address=str(self._address),
+            address=self._address_text,
             http_version=_VERSIONS.get(curl.getinfo(pycurl.INFO_HTTP_VERSION)) if status else None,
             timings=self._timings(curl),
         )
@@ -258,7 +265,7 @@ class Transfer:
             key=self.attempt.key,
             outcome=outcome,
             message=message,
-            address=str(self._address) if self._address else None,
+            address=self._address_text,
             timings=Timings(resolve=self._since_start(self.resolved), total=self._since_start(time.monotonic())),
         )
 
@@ -320,10 +327,6 @@ def trusted_issuers() -> str | None:
     libcurl comes with a path of its own, that of the system it was built on.
     """
     return ssl.get_default_verify_paths().cafile
-
-
-def _bracketed(address: Address) -> str:
-    return str(address) if address.version == 4 else f"[{ipaddress.IPv6Address(int(address))}]"
 
 
 def _sentence(message: str) -> str:
