@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -113,6 +113,8 @@ class Platform:
         self.recurring = Recurring(self.store, _chores(settings))
         self.store.on_commit = self.follower.notice
         self.deliveries = Counters()
+        self.wind_down: Callable[[], None] = lambda: None
+        """Begins to end what takes longest; `close` waits for it."""
         self._workers: list[Working] = [self.follower, self.upkeep, self.runner, self.recurring]
         for worker in self._workers:
             worker.start()
@@ -139,6 +141,7 @@ class Platform:
             origin=settings.delivery_origin, counters=self.deliveries,
         )  # fmt: skip
         worker.start()
+        self.wind_down = worker.retire
         self._workers.append(worker)
 
     def edge(self) -> Edge:

@@ -86,6 +86,8 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End; requests that wait for something are answered first, for they might wait longer than the grace."""
         self._edge.end_waiting()
+        # At the same time, or its own grace would come on top.
+        self._platform.wind_down()
         await super().shutdown(sockets)
 
     @contextlib.contextmanager

@@ -114,25 +114,30 @@ class Concerns:
             private_key=None if secrets.client_key is None else Secret(secrets.client_key),
         )
 
-    def answered(self, channel: Channel, origin: str, outcome: Outcome) -> None:
-        """Take a receiver's answer; called on the sender's thread."""
-        self._later(partial(self._judge, channel, origin, outcome))
+    def answered(self, channel: Channel, url: str, origin: str, outcome: Outcome) -> None:
+        """Take the answer of the receiver that was asked at that URL; called on the sender's thread."""
+        self._later(partial(self._judge, channel, url, origin, outcome))
 
-    def _judge(self, channel: Channel, origin: str, outcome: Outcome) -> None:
+    def _judge(self, channel: Channel, url: str, origin: str, outcome: Outcome) -> None:
+        if channel.endpoint.url != url:
+            return  # another receiver is asked by now
         consent = read_consent(outcome.headers, origin)
         if outcome.outcome in OURS:
             channel.consent = "unknown"
         elif consent.given or channel.endpoint.settings.consent == "required":
             change = partial(_consented, consent) if consent.given else partial(_refused, outcome)
-            step = partial(_note, owner_id=channel.owner_id, uid=channel.endpoint.uid, change=change)
-            self._write(step, (), partial(self._noted, channel, consent.given))
+            step = partial(_note, owner_id=channel.owner_id, uid=channel.endpoint.uid, url=url, change=change)
+            self._write(step, (), partial(self._noted, channel, url, consent.given))
         else:
             channel.consent = "given"
             self._changed(channel)
 
-    def _noted(self, channel: Channel, given: bool, succeeded: bool, value: Any) -> None:
-        channel.consent = "given" if given and succeeded else "unknown"
-        if succeeded and value is not None:
+    def _noted(self, channel: Channel, url: str, given: bool, succeeded: bool, value: Any) -> None:
+        if channel.endpoint.url != url:
+            return
+        noted = succeeded and value is not None
+        channel.consent = "given" if given and noted else "unknown"
+        if noted:
             channel.health = value
         self._changed(channel)
         if not given:
@@ -147,8 +152,10 @@ def _give_up(tx: Transaction, owner_id: int, uid: bytes, tenants: Sequence[int],
     return faring.give_up(tx, as_system(tx, owner_id), uid, tenants, reason)
 
 
-def _note(tx: Transaction, owner_id: int, uid: bytes, change: Callable[[int, Health], Health]) -> Health | None:
-    return faring.note(tx, as_system(tx, owner_id), uid, partial(change, tx.now))
+def _note(
+    tx: Transaction, owner_id: int, uid: bytes, url: str, change: Callable[[int, Health], Health]
+) -> Health | None:
+    return faring.note(tx, as_system(tx, owner_id), uid, partial(change, tx.now), url)
 
 
 def _consented(consent: Consent, now: int, health: Health) -> Health:

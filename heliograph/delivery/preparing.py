@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from heliograph.clock import MICROSECONDS
@@ -11,40 +12,91 @@ from heliograph.delivery.counters import Counters
 from heliograph.delivery.rendering import Message, render
 from heliograph.delivery.roster import Roster
 from heliograph.delivery.turn import Done
+from heliograph.endpoints.model import Format
 from heliograph.errors import Refusal
 from heliograph.eventlog.paging import events_at
+from heliograph.storage.engine import Transaction
 from heliograph.storage.store import Store
+from heliograph.tenancy.model import Scope
 
 log = logging.getLogger(__name__)
 
 
-def jobs_of(database: Store, roster: Roster, counters: Counters, done: Done, now: int) -> list[Job]:
-    """Return the jobs for what a turn claimed.
+MOST_BYTES = 64 * 1024 * 1024
+"""Bytes of messages that claimed deliveries may hold in one process, but for what one more may have too much."""
+
+READ_AT_ONCE = 50
+"""Events that are read together, so that few are in memory that turn out to be too much."""
+
+_NOTHING = Message("", None, 0, False, None, (), b"")
+
+
+class Cargo:
+    """What the messages of claimed deliveries take up; one that several deliveries share counts once."""
+
+    def __init__(self) -> None:
+        self._holders: dict[int, int] = {}
+        self._bytes = 0
+
+    @property
+    def room(self) -> int:
+        """How many bytes more there may be."""
+        return MOST_BYTES - self._bytes
+
+    def limit(self, wanted: int) -> int:
+        """Return how many of so many deliveries to claim, going by the usual size of a message."""
+        if self.room <= 0 or not self._bytes:
+            return 0 if self._bytes else wanted
+        return min(wanted, max(1, self.room * len(self._holders) // self._bytes))
+
+    def load(self, jobs: Iterable[Job]) -> None:
+        """Count jobs in."""
+        for job in jobs:
+            if job.message is _NOTHING:
+                continue
+            holders = self._holders.get(id(job.message), 0)
+            self._holders[id(job.message)] = holders + 1
+            if not holders:
+                self._bytes += len(job.message.body)
+
+    def unload(self, jobs: Iterable[Job]) -> None:
+        """Count jobs out that are settled or given back, also those that never were counted in."""
+        for job in jobs:
+            holders = self._holders.pop(id(job.message), 0)
+            if holders > 1:
+                self._holders[id(job.message)] = holders - 1
+            elif holders:
+                self._bytes -= len(job.message.body)
+
+
+def jobs_of(
+    database: Store, roster: Roster, counters: Counters, done: Done, now: int, room: int
+) -> tuple[list[Job], list[Job]]:
+    """Return the jobs for what a turn claimed, and those to give back because their messages exceed `room` bytes.
 
     What cannot be read or rendered is left alone until its claim ends, and then claimed again.
     """
     scope = done.scope
     assert scope is not None
-    seqs = sorted({claimed.seq for claimed, _ in done.claims})
+    channels = [roster.channel(claimed.endpoint_uid) for claimed, _ in done.claims]
+    names = [
+        (claimed.seq, channel.endpoint.settings.format)
+        for (claimed, _), channel in zip(done.claims, channels, strict=True)
+    ]
     try:
-        events = database.read(partial(events_at, scope=scope, seqs=seqs))
+        messages = database.read(partial(_messages, scope=scope, names=sorted(set(names)), room=room))
     except Refusal as refusal:
         log.warning("events to deliver could not be read: %s", refusal.detail)
-        return []
-    messages: dict[tuple[int, str], Message] = {}
-    jobs = []
-    for claimed, until in done.claims:
-        channel = roster.channel(claimed.endpoint_uid)
-        format = channel.endpoint.settings.format
-        name = (claimed.seq, format)
-        try:
-            message = messages.get(name) or messages.setdefault(name, render(events[claimed.seq], format))
-        except Exception:
-            log.exception("event %d of tenant %s could not be rendered", claimed.seq, scope.tenant_uid)
+        return [], []
+    jobs: list[Job] = []
+    left: list[Job] = []
+    for (claimed, until), channel, name in zip(done.claims, channels, names, strict=True):
+        message = messages.get(name, _NOTHING)
+        if message is None:
             continue
-        if claimed.attempts == 1:
+        if claimed.attempts == 1 and message is not _NOTHING:
             counters.count_claim((now - claimed.created_at) / MICROSECONDS)
-        jobs.append(
+        (left if message is _NOTHING else jobs).append(
             Job(
                 channel,
                 message,
@@ -59,4 +111,25 @@ def jobs_of(database: Store, roster: Roster, counters: Counters, done: Done, now
                 until=until,
             )
         )
-    return jobs
+    return jobs, left
+
+
+def _messages(
+    tx: Transaction, scope: Scope, names: Sequence[tuple[int, Format]], room: int
+) -> dict[tuple[int, Format], Message | None]:
+    """Read and render events by (seq, format) until `room` bytes are used up; None for one that cannot be rendered."""
+    messages: dict[tuple[int, Format], Message | None] = {}
+    for start in range(0, len(names), READ_AT_ONCE):
+        some = names[start : start + READ_AT_ONCE]
+        events = events_at(tx, scope, dict.fromkeys(seq for seq, _ in some))
+        for seq, format in some:
+            if room <= 0:
+                return messages
+            try:
+                message = messages[seq, format] = render(events[seq], format)
+            except Exception:
+                log.exception("event %d of tenant %s could not be rendered", seq, scope.tenant_uid)
+                messages[seq, format] = None
+            else:
+                room -= len(message.body)
+    return messages

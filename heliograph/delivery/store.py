@@ -37,6 +37,9 @@ _DELIVERIES = Table(
 PERIOD = 300 * MICROSECONDS
 """Attempts are counted by periods of this length."""
 
+LOOKED_AT = 200
+"""Deliveries that are looked at for some that nothing of the same entity precedes."""
+
 _encode = msgspec.json.Encoder().encode
 _detail = msgspec.json.Decoder(AttemptDetail).decode
 _DELIVERY = (
@@ -89,7 +92,8 @@ def claim_in_order(
 ) -> list[Claimed]:
     """Take what is due first, of each target entity only the first that is pending.
 
-    Those behind it are put off until it is due again, so that they are not looked at before.
+    Those behind it are put off until it is due again, so that they are not looked at before. It looks beyond the
+    limit, so that many of one entity do not keep the others from being found.
     """
     values: dict[str, Any] = {"tenant_id": scope.tenant_id, "endpoint_uid": endpoint_uid}
     earlier = (
@@ -99,8 +103,9 @@ def claim_in_order(
     rows = tx.all(
         f"select d.seq, ({earlier.format(column='due_at')}) from (select seq, due_at, entity_key from delivery"
         f" where {_DUE} order by due_at, seq limit :limit) as d order by d.due_at, d.seq",
-        **values, now=tx.now, limit=limit,
+        **values, now=tx.now, limit=max(limit, LOOKED_AT),
     )  # fmt: skip
+    first = [seq for seq, due in rows if due is None]
     tx.run_many(
         "update delivery set due_at = :later where tenant_id = :tenant_id and endpoint_uid = :endpoint_uid"
         " and seq = :seq and state = 0",
@@ -109,7 +114,7 @@ def claim_in_order(
     )
     claimed = tx.run_many(
         _CLAIM.format(chosen=":seq"),
-        [{**values, "seq": seq, "until": until, "claim": token, "now": tx.now} for seq, due in rows if due is None],
+        [{**values, "seq": seq, "until": until, "claim": token, "now": tx.now} for seq in first[:limit]],
     )
     return sorted((Claimed(*row) for row in claimed), key=lambda one: one.seq)
 

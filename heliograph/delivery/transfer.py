@@ -14,7 +14,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 import pycurl
@@ -87,6 +87,16 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     ca: str | None = None
     certificate: str | None = None
     private_key: Secret | None = None
+
+
+class Sending(Protocol):
+    """What makes requests: `heliograph.delivery.sender.Sender`."""
+
+    def send(self, attempt: Attempt, done: Callable[[Outcome], None]) -> None:
+        """Make one request, and call `done` once, on any thread, with what came of it."""
+
+    def close(self, drain: float = 0.0) -> None:
+        """End everything."""
 
 
 def prepare(curl: Any, proxy: Secret | None) -> None:

@@ -58,6 +58,8 @@ class Done(msgspec.Struct):
     health: dict[Channel, Health] = {}
     active: frozenset[tuple[bytes, int]] | None = None
     """The endpoints, with their versions, that get what is due in the tenant; None when nobody looked."""
+    is_over: bool = True
+    """Whether there is nothing to do in the tenant before `next_due`."""
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,11 +100,11 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
         if not self._hold(tx, scope, done, LEASE // 2):
             return done
         self._claim(tx, scope, done)
-        if self.idle and not done.claims and not done.strangers:
+        if self.idle and done.is_over:
             # Whoever publishes in another process waits for this row, or is seen by the second look.
             self._hold(tx, scope, done, 2 * LEASE)
             self._claim(tx, scope, done)
-            if not done.claims and not done.strangers:
+            if done.is_over:
                 self._let_go(tx, scope, done, due.NEVER if done.next_due is None else done.next_due)
         return done
 
@@ -142,6 +144,10 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
         done.oldest_due = min((one.first_due or 0 for one in waiting), default=None)
         if ready and self.limit > 0:
             self._claim_due(tx, scope, done, sorted(ready, key=lambda pair: pair[0].first_due or 0)[: self.limit])
+        if ready and not done.claims:
+            # There is no slot for it; or all that was looked at waits for others, and more lies behind it.
+            done.next_due = tx.now if self.limit > 0 else min([tx.now + RECHECK, *later])
+        done.is_over = not (done.strangers or (ready and self.limit > 0))
 
     def _held_since(self, done: Done) -> dict[bytes, int]:
         """Return until when endpoints are left alone by what was settled in this very transaction."""

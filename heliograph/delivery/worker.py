@@ -14,7 +14,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import Protocol
 
 from heliograph.clock import MICROSECONDS
 from heliograph.delivery.channels import Channel, Job, Slots, is_stale
@@ -24,16 +23,14 @@ from heliograph.delivery.due import store as due
 from heliograph.delivery.fanout import WAKE
 from heliograph.delivery.model import Headers
 from heliograph.delivery.outcome import Outcome
-from heliograph.delivery.preparing import jobs_of
+from heliograph.delivery.preparing import Cargo, jobs_of
 from heliograph.delivery.rendering import request_headers, shown
 from heliograph.delivery.roster import Roster
-from heliograph.delivery.sender import Attempt
 from heliograph.delivery.settling import Ended, Rules, ended
+from heliograph.delivery.transfer import Attempt, Sending
 from heliograph.delivery.turn import LEASE, MOST_CLAIMS, Done, Turn
-from heliograph.endpoints.model import LONGEST_TIMEOUT
 from heliograph.errors import Refusal
 from heliograph.ids import Secret, new_uid
-from heliograph.storage.engine import Transaction
 from heliograph.storage.sealing import Sealer
 from heliograph.storage.store import Settled, Store
 
@@ -46,31 +43,21 @@ PACE_SECONDS = 0.005
 """The least time between two transactions in one tenant, unless much waits to be settled."""
 
 BREATH_SECONDS = 0.002
-"""The least time between two looks into the inbox."""
+"""The least time between two looks into the inbox: to wake up for each note would cost more than to see to it."""
 
 BUSY_SECONDS = 0.03
 """The same where much is claimed already: more at a time costs less, and what is due waits for slots anyway."""
 
 MUCH = 200
-MOST_TENANTS = 200
-"""Tenants that one look finds; the others are found by the next."""
-
 CLAIMED_PER_SLOT = 10
 """Deliveries that may be claimed by the process for each slot that it has."""
 
 AGAIN = MICROSECONDS
-FAREWELL_SECONDS = 10.0
+DRAIN_SECONDS = 15.0
+"""How long requests under way may take to end once the worker was told to stop; the rest is sent again later."""
+
+FAREWELL_SECONDS = 5.0
 """How long settling may take once nothing is under way any more."""
-
-
-class Sending(Protocol):
-    """What makes the requests: `heliograph.delivery.sender.Sender`."""
-
-    def send(self, attempt: Attempt, done: Callable[[Outcome], None]) -> None:
-        """Make one request, and call `done` once, on any thread, with what came of it."""
-
-    def close(self, drain: float = 0.0) -> None:
-        """End everything."""
 
 
 class _Tenant:
@@ -106,6 +93,7 @@ class Worker:
         self._holder = new_uid()
         self._roster = Roster(database, sealer)
         self._slots = Slots(slots)
+        self._cargo = Cargo()
         self._concerns = Concerns(database, rules, self._later, self._change_of_heart)
         self._tenants: dict[int, _Tenant] = {}
         self._poll_at = 0
@@ -124,10 +112,14 @@ class Worker:
         """Begin; what is due already is found at once."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Claim nothing more, wait for what is under way up to its time-out, settle all, and end the sender."""
+    def retire(self) -> None:
+        """Begin to stop, and return at once."""
         self._stop.set()
         self._alarm.set()
+
+    def stop(self) -> None:
+        """Claim nothing more, wait a while for what is under way, settle all, and end the sender."""
+        self.retire()
         if self._thread.is_alive():
             self._thread.join()
 
@@ -156,10 +148,8 @@ class Worker:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            began = time.monotonic()
             wait = self._safely()
-            # What ends meanwhile is seen to together: waking up for each costs more than all that is done about it.
-            time.sleep(max(0.0, BREATH_SECONDS - (time.monotonic() - began)))
+            time.sleep(BREATH_SECONDS)
             self._alarm.wait(wait)
         self._drain()
 
@@ -180,7 +170,7 @@ class Worker:
         now = self._database.clock.now()
         if now >= self._poll_at and not self._draining:
             self._poll_at = now + POLL
-            for tenant_id in self._database.read(partial(_news, now=now, holder=self._holder)):
+            for tenant_id in self._database.read(partial(due.tenants_to_see_to, now=now, holder=self._holder)):
                 self._look_into(tenant_id)
         self._send(now)
         wait = self._begin_turns(now)
@@ -194,7 +184,7 @@ class Worker:
         self._draining = True
         for channel in self._roster:
             self._release(self._slots.drop(channel))
-        self._until(lambda: not self._slots.in_flight, LONGEST_TIMEOUT + 1)
+        self._until(lambda: not self._slots.in_flight, DRAIN_SECONDS)
         self._sender.close()
         self._until(lambda: not self._tenants and self.is_resting, FAREWELL_SECONDS)
         self._database.read(lambda tx: tx.memory.pop(WAKE, None))
@@ -249,6 +239,7 @@ class Worker:
     def _turn(self, tenant: _Tenant, now: int) -> None:
         over, tenant.ended = tenant.ended, []
         released, tenant.released = tenant.released, []
+        self._cargo.unload(released + [one.job for one in over])
         idle = tenant.outstanding == len(over) + len(released)
         left = self._slots.capacity * CLAIMED_PER_SLOT - self._slots.in_flight - self._slots.waiting
         turn = Turn(
@@ -260,7 +251,7 @@ class Worker:
             released=released,
             offers={} if self._draining else self._roster.offers(now),
             # Half of what is left, so that there is something for the others.
-            limit=max(0, min(MOST_CLAIMS, (left + 1) // 2)),
+            limit=self._cargo.limit(max(0, min(MOST_CLAIMS, (left + 1) // 2))),
             idle=idle,
             stopping=self._draining,
         )
@@ -283,6 +274,7 @@ class Worker:
         tenant.is_turning = False
         tenant.ended[:0] = turn.ended
         tenant.released[:0] = turn.released
+        self._cargo.load([*turn.released, *(one.job for one in turn.ended)])
         tenant.look_at = 0
         tenant.not_before = time.monotonic() + AGAIN / MICROSECONDS
         tenant.much_may_come_before = False
@@ -308,8 +300,10 @@ class Worker:
             tenant.look_at = 0
         if done.claims:
             tenant.look_at = 0 if len(done.claims) >= turn.limit else tenant.look_at
-            jobs = jobs_of(self._database, self._roster, self.counters, done, now)
-            tenant.outstanding += len(jobs)
+            jobs, left = jobs_of(self._database, self._roster, self.counters, done, now, self._cargo.room)
+            tenant.outstanding += len(jobs) + len(left)
+            tenant.released += left
+            self._cargo.load(jobs)
             self._slots.add(jobs)
         if (done.let_go or not done.is_held) and not tenant.outstanding and not (tenant.ended or tenant.released):
             # Somebody may have told of something new while the transaction was under way.
@@ -400,8 +394,4 @@ class Worker:
     def _ask(self, channel: Channel) -> None:
         attempt = self._concerns.question(channel, self._origin)
         if attempt is not None:
-            self._sender.send(attempt, partial(self._concerns.answered, channel, self._origin))
-
-
-def _news(tx: Transaction, now: int, holder: bytes) -> list[int]:
-    return due.due_tenants(tx, now, MOST_TENANTS) + due.renewed_tenants(tx, now, holder)
+            self._sender.send(attempt, partial(self._concerns.answered, channel, channel.endpoint.url, self._origin))

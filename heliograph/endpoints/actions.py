@@ -155,7 +155,12 @@ def update(
     sealed = before.sealed_secrets
     if new_secrets != secrets:
         sealed = seal(sealer, scope.tenant_id, uid, new_secrets)
-    after = save(tx, scope, before, url=url, settings=settings, sealed_secrets=sealed)
+    health = before.health
+    if url != before.url:
+        # What one receiver consented to says nothing about another.
+        health = msgspec.structs.replace(health, consented_at=None, allowed_rate=None)
+        store.save_health(tx, scope, uid, health)
+    after = save(tx, scope, before, url=url, settings=settings, sealed_secrets=sealed, health=health)
     if not MATCHED.isdisjoint(changed):
         require_locked(tx, scope, tenants)
         reach.renew(tx, scope, uid)

@@ -22,10 +22,16 @@ def find(tx: Transaction, owner: Scope, uid: bytes) -> Endpoint | None:
     return store.find(tx, owner, uid)
 
 
-def note(tx: Transaction, owner: Scope, uid: bytes, change: Callable[[Health], Health]) -> Health | None:
-    """Change what is known of how an endpoint fares, from what is stored; None when the endpoint is no more."""
+def note(
+    tx: Transaction, owner: Scope, uid: bytes, change: Callable[[Health], Health], url: str | None = None
+) -> Health | None:
+    """Change what is known of how an endpoint fares, from what is stored; None when the endpoint is no more.
+
+    With `url`, what is to be noted is about the receiver there, and None also means that the endpoint has another by
+    now.
+    """
     endpoint = store.find(tx, owner, uid)
-    if endpoint is None:
+    if endpoint is None or url not in (None, endpoint.url):
         return None
     health = change(endpoint.health)
     if health != endpoint.health:

@@ -15,7 +15,7 @@ from heliograph.delivery.worker import Worker
 from heliograph.endpoints import actions as endpoints
 from heliograph.endpoints import switching
 from heliograph.endpoints.model import EndpointSettings
-from heliograph.endpoints.wishes import EndpointWish
+from heliograph.endpoints.wishes import EndpointPatch, EndpointWish
 from heliograph.eventlog.model import Actor, EventDraft
 from heliograph.storage.sealing import Sealer
 from heliograph.tenancy.access import SYSTEM, tenants_below
@@ -157,6 +157,14 @@ class Postroom:
         more = () if action in ("pause", "resume") else (tenants,)
         act: Any = endpoints.delete if action == "delete" else getattr(switching, action)
         self.store.execute(lambda tx: act(tx, owner, endpoint.uid, None, *more), tenants)
+
+    def move(self, endpoint: Endpoint, host: str) -> None:
+        """Give an endpoint the URL of another receiver."""
+        patch = EndpointPatch(url=f"https://{host}/hook")
+        tenants = [self.here.tenant_id]
+        self.store.execute(
+            lambda tx: endpoints.update(tx, self.here, SEALER, endpoint.uid, None, patch, tenants), tenants
+        )  # fmt: skip
 
     def look_at(self, endpoint: Endpoint, scope: Scope | None = None) -> Endpoint:
         return self.store.read(lambda tx: endpoints.get(tx, scope or self.here, endpoint.uid))

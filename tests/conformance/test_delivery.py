@@ -8,8 +8,10 @@ from unittest.mock import Mock
 import msgspec
 import pytest
 
+from heliograph.cli.server import GRACE_SECONDS
 from heliograph.delivery import actions
 from heliograph.delivery.settling import Rules
+from heliograph.delivery.worker import DRAIN_SECONDS, FAREWELL_SECONDS
 from heliograph.errors import Unavailable
 from tests.conformance.postroom import DAYS, OK, SCHEDULE, SECONDS, SILENT, Answer, Postroom, Receivers
 
@@ -302,6 +304,43 @@ def test_entity_whose_first_event_fails_blocks_nobody_else(room: Postroom) -> No
     assert room.receivers.events_at("a.example") == [blocked[0], *free, *blocked]
 
 
+def test_many_events_behind_one_that_fails_are_neither_in_the_way_nor_forgotten(
+    room: Postroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("heliograph.delivery.store.LOOKED_AT", 1)
+    room.endpoint("a.example", ordering="entity", retry_schedule=(0, 60, 60))
+    room.receivers.answers["a.example"] = Answer(500)
+    blocked = room.publish(20, target_type="Door", target_id="1")
+    worker = room.worker()
+    room.work(worker)
+    room.receivers.answers["a.example"] = OK
+    free = room.publish(2, target_type="Door", target_id="2")
+    room.work(worker)
+    assert room.receivers.events_at("a.example") == [blocked[0], *free]
+    room.later(72)
+    room.work(worker)
+    assert room.receivers.events_at("a.example")[3:] == blocked
+
+
+def test_tenant_that_found_all_slots_taken_is_not_forgotten(room: Postroom) -> None:
+    for number in range(20):
+        room.receivers.answers[f"{number}.example"] = SILENT
+        room.endpoint(f"{number}.example", scope=room.there)
+    room.endpoint("a.example")
+    room.publish(scope=room.there)
+    worker = room.worker(slots=2)
+    room.work(worker)
+    room.publish()
+    room.work(worker)
+    assert room.receivers.events_at("a.example") == []
+    while room.receivers.open:
+        room.receivers.answer_all()
+        room.work(worker)
+    room.later(2)
+    room.work(worker)
+    assert room.states() == ["delivered"]
+
+
 def test_next_event_of_an_entity_follows_one_that_is_given_up(room: Postroom) -> None:
     room.endpoint("a.example", ordering="entity", retry_schedule=(0,))
     room.receivers.answers["a.example"] = Answer(500)
@@ -366,6 +405,27 @@ def test_slow_endpoint_delays_no_other_of_its_tenant(room: Postroom) -> None:
     room.work(worker)
     assert len(room.receivers.events_at("quick.example")) == 100
     assert len(room.receivers.open) == 1
+
+
+def test_large_events_are_claimed_as_far_as_memory_allows_and_shared_by_endpoints(
+    room: Postroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("heliograph.delivery.preparing.MOST_BYTES", 1000)
+    hosts = [f"{name}.example" for name in "abc"]
+    for host in hosts:
+        room.endpoint(host, format="cloudevents-binary")
+        room.receivers.answers[host] = SILENT
+    events = room.publish(10, payload=b'"%s"' % (b"x" * 600))
+    worker = room.worker()
+    room.work(worker)
+    claimed = [one for one in room.deliveries() if one.attempts == 1]
+    assert len({one.event_uid for one in claimed}) == 2
+    assert len(claimed) == 2 * len(hosts)
+    while room.receivers.open:
+        room.receivers.answer_all()
+        room.work(worker)
+    assert [sorted(room.receivers.events_at(host)) for host in hosts] == [sorted(events)] * len(hosts)
+    assert {(one.state, one.attempts) for one in room.deliveries()} == {("delivered", 1)}
 
 
 def test_company_gets_the_events_of_all_below_it(room: Postroom) -> None:
@@ -490,6 +550,25 @@ def test_stopping_waits_for_what_is_under_way_and_gives_back_the_rest(room: Post
     assert sorted(heirs.events_at("a.example")) == sorted(events[1:])
 
 
+def test_stopping_does_not_wait_for_a_receiver_that_never_answers(
+    room: Postroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert DRAIN_SECONDS + FAREWELL_SECONDS <= GRACE_SECONDS
+    monkeypatch.setattr("heliograph.delivery.worker.DRAIN_SECONDS", 0.1)
+    room.endpoint("a.example", timeout=30)
+    room.receivers.answers["a.example"] = SILENT
+    room.publish()
+    worker = room.worker()
+    room.work(worker)
+    assert len(room.receivers.open) == 1
+    worker.start()
+    worker.retire()
+    worker.stop()
+    assert room.receivers.closed
+    (delivery,) = room.deliveries()
+    assert (delivery.state, delivery.attempts, delivery.due_at) == ("pending", 0, room.time.wall)
+
+
 def test_request_that_is_cut_off_by_the_end_does_not_count(room: Postroom) -> None:
     room.endpoint("a.example")
     room.receivers.answers["a.example"] = SILENT
@@ -586,6 +665,42 @@ def test_receiver_that_cannot_be_asked_gets_its_events_where_consent_is_a_courte
     room.later(1)
     room.work(worker)
     assert [request.attempt.method for request in room.receivers.requests] == ["OPTIONS", "POST"]
+
+
+def test_new_receiver_is_asked_for_its_own_consent(room: Postroom) -> None:
+    endpoint = room.endpoint("a.example", consent="required")
+    consent = Answer(200, headers=(("WebHook-Allowed-Origin", "*"), ("WebHook-Allowed-Rate", "120")))
+    room.receivers.answers |= {"a.example": consent, "b.example": SILENT}
+    room.publish()
+    worker = room.worker()
+    room.work(worker)
+    assert room.look_at(endpoint).health.allowed_rate == 120
+    room.move(endpoint, "b.example")
+    health = room.look_at(endpoint).health
+    assert (health.consented_at, health.allowed_rate) == (None, None)
+    room.publish()
+    room.work(worker)
+    (question,) = room.receivers.open
+    assert (question.host, question.attempt.method) == ("b.example", "OPTIONS")
+    assert room.states()[-1] == "pending"
+
+
+def test_consent_of_the_receiver_before_does_not_count_for_the_new_one(room: Postroom) -> None:
+    endpoint = room.endpoint("a.example", consent="required")
+    room.receivers.answers |= {"a.example": SILENT, "b.example": SILENT}
+    room.publish()
+    worker = room.worker()
+    room.work(worker)
+    (question,) = room.receivers.open
+    room.move(endpoint, "b.example")
+    question.answer(Answer(200, headers=(("WebHook-Allowed-Origin", "*"),)))
+    room.work(worker)
+    assert room.look_at(endpoint).health.consented_at is None
+    room.later(1)
+    room.work(worker)
+    assert [(one.host, one.attempt.method) for one in room.receivers.requests] == [
+        ("a.example", "OPTIONS"), ("b.example", "OPTIONS"),
+    ]  # fmt: skip
 
 
 # -- finding and forgetting -----------------------------------------------------------------------------------------
