@@ -20,6 +20,7 @@ ONLY_STORE = {**ALLOW_LOOPBACK, "HELIOGRAPH_DELIVERY_WORKER": "off"}
 CONCURRENCY = 100
 TIMEOUT = 30
 _POLL_SECONDS = 0.1
+_START_SECONDS = 30.0
 _LEAST_SHARE = 0.95
 """How much of the backlog is measured: the very end is not as busy."""
 
@@ -82,7 +83,10 @@ def _count(database: Path, query: str) -> int:
 
 
 def settled_per_second(count: Callable[[], int], backlog: int, seconds: float) -> float:
-    """Return how many are settled a second from now on, for so long or until a backlog is almost worked off."""
+    """Return how many are settled a second once the first is, for so long or until a backlog is almost worked off."""
+    limit = time.perf_counter() + _START_SECONDS
+    while not count() and time.perf_counter() < limit:
+        time.sleep(_POLL_SECONDS)
     first, began = count(), time.perf_counter()
     last, now = first, began
     while now - began < seconds and last < _LEAST_SHARE * backlog:
