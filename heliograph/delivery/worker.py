@@ -209,7 +209,8 @@ class Worker:
 
     def _begin_turns(self, now: int) -> float:
         """Queue the transactions that are wanted now; return the seconds until the next one may be."""
-        waits = [(self._poll_at - now) / MICROSECONDS]
+        # Nobody polls while draining, so that the time for it would always be over.
+        waits = [(AGAIN if self._draining else self._poll_at - now) / MICROSECONDS]
         pace = self._slots.next_pace()
         if pace is not None:
             waits.append((pace - now) / MICROSECONDS)

@@ -561,9 +561,13 @@ def test_stopping_does_not_wait_for_a_receiver_that_never_answers(
     worker = room.worker()
     room.work(worker)
     assert len(room.receivers.open) == 1
-    worker.start()
+    room.later(5)
+    steps = Mock(wraps=worker.step)
+    monkeypatch.setattr(worker, "step", steps)
     worker.retire()
+    worker.start()
     worker.stop()
+    assert steps.call_count < 100, "it does nothing but look whether it may stop"
     assert room.receivers.closed
     (delivery,) = room.deliveries()
     assert (delivery.state, delivery.attempts, delivery.due_at) == ("pending", 0, room.time.wall)
