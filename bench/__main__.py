@@ -1,4 +1,4 @@
-"""`python -m bench`: eight rows of figures, each beside its peer or limit, with the ratios of this one run.
+"""`python -m bench`: each row of the targets, each beside its peer or limit, with the ratios of this one run.
 
 Absolute figures depend on the machine and on what else it does; the ratios are what to compare.
 """
@@ -6,307 +6,35 @@ Absolute figures depend on the machine and on what else it does; the ratios are 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import shutil
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
-from rich.table import Table
 
-from bench import importing, limits, reading, reporting, servers
-from bench.load import Load, Result
-from bench.paced import Paced
-from bench.servers import CLIENT_CORE, Server
+from bench import delivery_rows, device_rows, log_rows, servers
+from bench.figures import BATCH, Bench
+from bench.servers import CLIENT_CORE
 
 MILLION = 1_000_000
 IMPORTED = 100_000
-REPORTED = 10_000
-REPEATS = 10
-CONNECTIONS = 64
-SEAM_CONNECTIONS = 16
-BATCH = 100
-BATCH_CONNECTIONS = 16
-SUBTREE = 20
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One figure: events per second, their latency, and how many one CPU second of the server carries."""
-
-    name: str
-    rate: float
-    p50: float | None = None
-    p99: float | None = None
-    per_cpu_second: float | None = None
-
-
-class Bench:
-    """One run, in a folder of its own; shows what it is doing."""
-
-    def __init__(self, folder: Path, seconds: float, present: int, imported: int, progress: Progress) -> None:
-        self.folder = folder
-        self.seconds = seconds
-        self.present = present
-        self.imported = imported
-        self.progress = progress
-        self.console = progress.console
-
-    def load(self, server: Server, name: str, *, batch: int = 1, total: int | None = None) -> Measured:
-        """Load a server and report what it carried."""
-        connections = CONNECTIONS if batch == 1 else BATCH_CONNECTIONS
-        load = Load(server.port, "/v1/events", server.key, connections, self.seconds, batch, CLIENT_CORE, total)
-        return self._run(server, name, load)
-
-    def read(self, server: Server, name: str, path: str) -> Measured:
-        """Ask a server for one path over and over; `{}` in it makes each request another one."""
-        load = Load(server.port, path, server.key, SEAM_CONNECTIONS, self.seconds, core=CLIENT_CORE, reads=True)
-        return self._run(server, name, load)
-
-    def _run(self, server: Server, name: str, load: Load) -> Measured:
-        task = self.progress.add_task(name, total=None)
-        before = server.cpu_seconds()
-        command = [sys.executable, "-m", "bench.load", json.dumps(asdict(load))]
-        output = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600).stdout
-        result = Result(**json.loads(output))
-        self.progress.remove_task(task)
-        if result.failed:
-            raise SystemExit(f"{name}: {result.failed} requests failed.")
-        used = server.cpu_seconds() - before
-        return Measured(name, result.rate, result.p50, result.p99, result.all_events / used)
-
-    def sub_folder(self, name: str) -> Path:
-        """Make a fresh folder."""
-        path = self.folder / name
-        path.mkdir()
-        return path
-
-    def caught_up(self, server: Server) -> float:
-        """Wait until the filter index has followed the log; return the seconds."""
-        began = time.perf_counter()
-        while server.get("/readyz")["indexLagEvents"]:
-            time.sleep(0.1)
-        return time.perf_counter() - began
-
-
-def show(console: Console, title: str, rows: list[Measured], unit: str = "events") -> None:
-    """Print figures, each with its ratio to the first row."""
-    base = rows[0]
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for column in ("", f"{unit}/s", "ratio", "p50 ms", "p99 ms", f"{unit} per CPU s"):
-        table.add_column(column, justify="left" if not column else "right")
-    for row in rows:
-        table.add_row(
-            row.name,
-            f"{row.rate:,.0f}",
-            f"{row.rate / base.rate:.2f}",
-            "" if row.p50 is None else f"{row.p50:.1f}",
-            "" if row.p99 is None else f"{row.p99:.1f}",
-            "" if row.per_cpu_second is None else f"{row.per_cpu_second:,.0f}",
-        )
-    console.print(table)
-
-
-def single_events(bench: Bench) -> None:
-    """Row 1: one event a request, on SQLite."""
-    with servers.heliograph(bench.sub_folder("nostore"), storing=False) as server:
-        without = bench.load(server, "the same server, storing nothing")
-    with servers.heliograph(bench.sub_folder("single")) as server:
-        empty = bench.load(server, "Heliograph, empty log")
-    with servers.heliograph(bench.folder / "million") as server:
-        bench.caught_up(server)
-        full = bench.load(server, f"Heliograph, {bench.present:,} events present")
-    with servers.peer(bench.sub_folder("peer")) as server:
-        usual = bench.load(server, "FastAPI + aiosqlite, a commit each")
-    synced = limits.append_and_sync(bench.folder, CONNECTIONS // 2, min(bench.seconds, 3))
-    limit = Measured(f"append {CONNECTIONS // 2} events to a file + fdatasync", synced)
-    show(bench.console, "1. Durable single events, SQLite, 64 connections", [without, empty, full, usual, limit])
-
-
-def batches(bench: Bench) -> None:
-    """Row 2: batches of 100 on SQLite, sustained and as a burst."""
-    with servers.heliograph(bench.sub_folder("nostore-batch"), storing=False) as server:
-        without = bench.load(server, "the same server, storing nothing", batch=BATCH)
-    with servers.heliograph(bench.sub_folder("batch")) as server:
-        burst = bench.load(server, f"Heliograph, a burst of {bench.present:,}", batch=BATCH, total=bench.present)
-        seconds = bench.caught_up(server)
-        sustained = bench.load(server, "Heliograph, sustained after it", batch=BATCH)
-    show(bench.console, "2. Durable batches of 100, SQLite, 16 connections", [without, burst, sustained])
-    bench.console.print(f"   every filter had caught up {seconds:.1f} s after the burst\n")
-
-
-def postgres(bench: Bench) -> None:
-    """Row 3: the same on PostgreSQL, which shares both cores with server and client."""
-    from tests.postgres import PostgresServer, PostgresUnavailable
-
-    try:
-        database = PostgresServer.start()
-    except PostgresUnavailable as error:
-        bench.console.print(f"3. PostgreSQL: not run: {error}")
-        return
-    try:
-        folder = bench.sub_folder("postgres")
-        with servers.heliograph(folder, database_url=database.create_database()) as server:
-            single = bench.load(server, "Heliograph, single events")
-            bench.caught_up(server)
-            batch = bench.load(server, "Heliograph, batches of 100", batch=BATCH)
-        rows = [single, batch]
-        pgbench = shutil.which("pgbench")
-        if pgbench:
-            rate = limits.pgbench_one_row(pgbench, database.create_database(), folder, 16, int(max(2, bench.seconds)))
-            rows.append(Measured("pgbench, one row a transaction, 16 clients", rate))
-        show(bench.console, "3. PostgreSQL", rows)
-    finally:
-        database.stop()
-
-
-def pages(bench: Bench) -> None:
-    """Row 4: pages of 100 over HTTP from the large log."""
-    with servers.heliograph(bench.folder / "million") as server:
-        bench.caught_up(server)
-        reader = reading.Reader(server)
-        subtree = [("include", "subtree"), ("tenantUid", reader.plant(SUBTREE - 2, 20))]
-        bench.caught_up(server)
-        merged = {"no filter": subtree, "eventCode": [*subtree, ("eventCode", "10005")]}
-        for title, names, deep in (
-            (f"4. Pages of 100 of {bench.present:,} events over HTTP, median ms", reading.SINGLE, 5000),
-            ("   pairs of filters", reading.PAIRS, 50),
-            (f"   merged from a subtree of {SUBTREE} tenants", merged, 50),
-        ):
-            table = Table(title=title, title_justify="left", title_style="bold")
-            for column in ("filter", "order", "first", "deep", "deep/first", "page"):
-                table.add_column(column, justify="left" if column in ("filter", "order") else "right")
-            for row in reader.timings(names, deep):
-                deep_text = ("", "", "") if row.deep is None else (
-                    f"{row.deep:.2f}", f"{row.deep / row.first:.2f}", f"{row.deep_page:,}"
-                )  # fmt: skip
-                table.add_row(row.name, row.order, f"{row.first:.2f}", *deep_text)
-            bench.console.print(table)
-
-
-def footprint(bench: Bench) -> None:
-    """Row 5: bytes on disk, memory, start."""
-    data = bench.folder / "million"
-    with servers.heliograph(data) as server:
-        bench.caught_up(server)
-        events = reading.Reader(server).newest_seq() + 1
-        memory, started_in = server.memory(), server.started_in
-    size = sum(path.stat().st_size for path in data.glob("heliograph.db*"))
-    bench.console.print(
-        f"[bold]5.[/] {size / events:,.0f} bytes on disk an event ({events:,} events),"
-        f" {memory / 2**20:.0f} MiB memory, {started_in:.2f} s from start to first answer\n"
-    )
-
-
-def bulk_import(bench: Bench) -> None:
-    """Row 6: a file of recipes, and what it does to single events that come in meanwhile."""
-    content = importing.fleet(bench.imported)
-    with servers.heliograph(bench.sub_folder("import")) as server:
-        with importing.events_meanwhile(server) as quiet:
-            time.sleep(max(5.0, bench.seconds))
-        before = server.memory()
-        task = bench.progress.add_task(f"importing {bench.imported:,} rows", total=None)
-        with importing.events_meanwhile(server) as busy:
-            imported = importing.import_file(server, content)
-        bench.progress.remove_task(task)
-        most = server.most_memory()
-    title = f"6. Import of {bench.imported:,} recipes, SQLite, with {importing.EVENTS_PER_SECOND} events/s meanwhile"
-    show_paced(
-        bench.console, title, {"single events alone": quiet.result, "single events during the import": busy.result}
-    )
-    bench.console.print(
-        f"   {imported.seconds:.1f} s from the first byte to the end of the job,"
-        f" {bench.imported / imported.seconds:,.0f} rows/s; {len(content) / 2**20:.0f} MiB of CSV;"
-        f" memory {before / 2**20:.0f} MiB before, {most / 2**20:.0f} MiB at most\n"
-    )
-
-
-def report(bench: Bench) -> None:
-    """Row 7: a lock that reports codes which nobody knew, and then the same again, with events meanwhile."""
-    content = reporting.codes(REPORTED)
-    with servers.heliograph(bench.sub_folder("report")) as server:
-        lock = reporting.enrol_lock(server)
-        with importing.events_meanwhile(server) as quiet:
-            time.sleep(max(5.0, bench.seconds))
-        task = bench.progress.add_task(f"reporting {REPORTED:,} codes", total=None)
-        with importing.events_meanwhile(server) as busy:
-            first = reporting.send_report(server, lock, content)
-        with importing.events_meanwhile(server) as repeating:
-            again = [reporting.send_report(server, lock, content) for _ in range(REPEATS)]
-        bench.progress.remove_task(task)
-    if first.answer["discovered"] != REPORTED or {one.answer["unchanged"] for one in again} != {REPORTED}:
-        raise SystemExit(f"The reports were not applied as they should be: {first.answer}, {again[0].answer}")
-    title = f"7. A lock reports {REPORTED:,} codes, SQLite, with {importing.EVENTS_PER_SECOND} events/s meanwhile"
-    rows = {
-        "single events alone": quiet.result,
-        "single events while new codes are applied": busy.result,
-        f"single events while the same comes {REPEATS} times again": repeating.result,
-    }
-    show_paced(bench.console, title, rows)
-    bench.console.print(
-        f"   {first.seconds:.1f} s from the first byte to the end of the job, {REPORTED / first.seconds:,.0f} codes/s;"
-        f" {sum(one.seconds for one in again) / REPEATS:.2f} s for the same again; {len(content) / 2**20:.1f} MiB\n"
-    )
-
-
-def seam_events(bench: Bench) -> None:
-    """Row 8: Seam's `/events/list`, beside the stand-in that Seam's SDKs are tested with."""
-    if not (servers.FAKE / "node_modules").exists():
-        bench.console.print("8. Seam's /events/list: not run: fake-seam-connect is not installed, for want of npm\n")
-        return
-    for stored, returned in ((500, 500), (10_000, 1)):
-        with servers.fake_seam(stored) as server:
-            path = _listing(server, "", "lock-of-one", returned)
-            rows = [bench.read(server, "fake-seam-connect 1.86.0, in memory", path)]
-        with servers.heliograph(bench.sub_folder(f"seam-{stored}")) as server:
-            lock = reporting.fill_locks(server, stored)
-            bench.caught_up(server)
-            path = _listing(server, "/seam", lock, returned)
-            rows.append(bench.read(server, "Heliograph, the same asked again", path))
-            fresh = path.replace("00Z", "00.{}Z")
-            rows.append(bench.read(server, "Heliograph, each request another question", fresh))
-        title = f"8. Seam's /events/list, {stored:,} events stored, {returned} returned, 16 connections"
-        show(bench.console, title, rows, "requests")
-
-
-def _listing(server: Server, prefix: str, lock: str, returned: int) -> str:
-    """Return the path that lists the events of a lock that has one, or of all; the answer is looked at once."""
-    path = f"{prefix}/events/list?since=2020-01-01T00:00:00Z" + (f"&device_id={lock}" if returned == 1 else "")
-    listed = len(server.get(path)["events"])
-    if listed != returned:
-        raise SystemExit(f"{path} lists {listed} events.")
-    return path
-
-
-def show_paced(console: Console, title: str, rows: dict[str, Paced]) -> None:
-    """Print how long events took that came at a fixed rate, with the ratio to the first row."""
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for column in ("", "events", "p50 ms", "p99 ms", "ratio", "slowest ms"):
-        table.add_column(column, justify="left" if not column else "right")
-    alone = next(iter(rows.values()))
-    for name, paced in rows.items():
-        ratio = f"{paced.p99 / alone.p99:.2f}"
-        table.add_row(name, f"{paced.requests:,}", f"{paced.p50:.1f}", f"{paced.p99:.1f}", ratio, f"{paced.worst:.1f}")
-    console.print(table)
-
+BACKLOG = 60_000
 
 # The footprint comes before the pages, which add tenants with events of their own.
 ROWS: dict[int, Callable[[Bench], None]] = {
-    1: single_events,
-    2: batches,
-    3: postgres,
-    5: footprint,
-    4: pages,
-    6: bulk_import,
-    7: report,
-    8: seam_events,
+    1: log_rows.single_events,
+    2: log_rows.batches,
+    3: log_rows.postgres,
+    5: log_rows.footprint,
+    4: log_rows.pages,
+    6: device_rows.bulk_import,
+    7: device_rows.report,
+    8: device_rows.seam_events,
+    9: delivery_rows.deliveries,
+    10: delivery_rows.latency,
+    11: delivery_rows.isolation,
 }
 
 
@@ -317,6 +45,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=6.0, help="length of each load (default 6)")
     parser.add_argument("--present", type=int, default=MILLION, help="events of the large log (default 1,000,000)")
     parser.add_argument("--imported", type=int, default=IMPORTED, help="rows of the import (default 100,000)")
+    parser.add_argument("--backlog", type=int, default=BACKLOG, help="deliveries that wait (default 60,000)")
     arguments = parser.parse_args()
     rows = [row for row in ROWS if not arguments.rows or row in arguments.rows]
     console = Console(width=120)
@@ -327,7 +56,7 @@ def main() -> None:
             SpinnerColumn(), "{task.description}", TimeElapsedColumn(), console=console, transient=True
         ) as progress,
     ):
-        bench = Bench(Path(folder), arguments.seconds, arguments.present, arguments.imported, progress)
+        bench = Bench(Path(folder), arguments, progress)
         if {1, 4, 5} & set(rows):
             with servers.heliograph(bench.sub_folder("million")) as server:
                 filled = bench.load(server, "filling the large log", batch=BATCH, total=arguments.present)

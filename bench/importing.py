@@ -38,9 +38,9 @@ class Pacer:
 
 
 @contextmanager
-def events_meanwhile(server: Server) -> Iterator[Pacer]:
+def events_meanwhile(server: Server, rate: float = EVENTS_PER_SECOND, *, stamped: bool = False) -> Iterator[Pacer]:
     """Send single events at the fixed rate as long as the block takes."""
-    pace = Pace(server.port, server.key, EVENTS_PER_SECOND, CONNECTIONS, CLIENT_CORE)
+    pace = Pace(server.port, server.key, rate, CONNECTIONS, CLIENT_CORE, stamped)
     command = [sys.executable, "-m", "bench.paced", json.dumps(asdict(pace))]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     pacer = Pacer()

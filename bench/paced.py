@@ -18,17 +18,22 @@ import uvloop
 from bench import bodies
 
 WARM_UP_SECONDS = 1.0
+_PAYLOAD = b'"payload":{'
 
 
 @dataclass(frozen=True)
 class Pace:
-    """What to send: `rate` requests a second, over so many connections in turn."""
+    """What to send: `rate` requests a second, over so many connections in turn.
+
+    `stamped` events tell in their payload when they were due; those of the warm-up do not.
+    """
 
     port: int
     key: str
     rate: float
     connections: int
     core: int | None = None
+    stamped: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,19 +79,22 @@ class _Run:
             # From when it was due, not from when it was sent: a slow answer must not hide the wait of those behind it.
             due = began + number / self._pace.rate
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            writer.write(self._request(number))
+            is_warm = due - began >= WARM_UP_SECONDS
+            writer.write(self._request(number, due if is_warm and self._pace.stamped else None))
             head = await reader.readuntil(b"\r\n\r\n")
             at = head.index(b"content-length: ") + 16
             await reader.readexactly(int(head[at : head.index(b"\r\n", at)]))
             if head[9:12] != b"201":
                 self._failed += 1
-            if due - began >= WARM_UP_SECONDS:
+            if is_warm:
                 self._latencies.append(time.perf_counter() - due)
             number += self._pace.connections
         writer.close()
 
-    def _request(self, number: int) -> bytes:
+    def _request(self, number: int, stamp: float | None) -> bytes:
         body = self._pool[number * 7 % len(self._pool)]
+        if stamp is not None:
+            body = body.replace(_PAYLOAD, b'%b"publishedAt":%.6f,' % (_PAYLOAD, stamp))
         head = (
             f"POST /v1/events HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {self._pace.key}\r\n"
             f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"

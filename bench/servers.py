@@ -11,10 +11,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 SERVER_CORE = 0
@@ -43,6 +44,20 @@ class Server:
         finally:
             connection.close()
 
+    def post(self, path: str, body: Any) -> Any:
+        """Send one POST with the key and return the decoded JSON."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            headers = {"authorization": f"Bearer {self.key}", "content-type": "application/json"}
+            connection.request("POST", path, json.dumps(body), headers)
+            answer = connection.getresponse()
+            document = json.loads(answer.read())
+        finally:
+            connection.close()
+        if answer.status >= 400:
+            raise SystemExit(f"POST {path}: {document}")
+        return document
+
     def cpu_seconds(self) -> float:
         """Return the user and system time that the process has used."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
@@ -69,11 +84,20 @@ def free_port() -> int:
 
 
 @contextmanager
-def heliograph(data: Path, *, storing: bool = True, database_url: str | None = None) -> Iterator[Server]:
-    """Serve Heliograph; without `storing` it does all but the storing, and answers made-up receipts."""
+def heliograph(
+    data: Path,
+    *,
+    storing: bool = True,
+    database_url: str | None = None,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Server]:
+    """Serve Heliograph; without `storing` it does all but the storing, and answers made-up receipts.
+
+    `settings` are variables of the environment.
+    """
     module = "heliograph.cli.main" if storing else "bench.nostore"
     command = [sys.executable, "-c", f"from {module} import main; main()", "serve", "--data", str(data)]
-    environment = dict(os.environ)
+    environment = {**os.environ, **settings}
     if database_url is not None:
         command += ["--database-url", database_url]
         environment["HELIOGRAPH_MASTER_KEY"] = _master_key(data)

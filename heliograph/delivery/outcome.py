@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal, get_args
+
+import msgspec
 
 OutcomeClass = Literal[
     "delivered",
@@ -89,8 +90,7 @@ def by_status(status: int) -> OutcomeClass:
     return _BY_STATUS.get(status) or _BY_HUNDRED.get(status // 100, "bad_response")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timings:
+class Timings(msgspec.Struct, frozen=True, kw_only=True):
     """Durations in microseconds from the start of their own step; `first_byte` and `total` from the very start.
 
     0 where the step was not needed (a connection that was open already) or not reached.
@@ -103,8 +103,7 @@ class Timings:
     total: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The end of one attempt.
 
     `status` is set as soon as the receiver sent one, though the attempt may have failed after it. `headers` and `body`
@@ -121,7 +120,7 @@ class Outcome:
     truncated: bool = False
     address: str | None = None
     http_version: str | None = None
-    timings: Timings = field(default_factory=Timings)
+    timings: Timings = Timings()
 
     @property
     def delivered(self) -> bool:

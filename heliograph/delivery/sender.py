@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any
 
 import pycurl
@@ -23,7 +24,7 @@ import pycurl
 from heliograph.delivery.guard import Address, AddressRefused, Networks, check
 from heliograph.delivery.outcome import Outcome, OutcomeClass
 from heliograph.delivery.resolver import Answer, Resolver
-from heliograph.delivery.transfer import Attempt, Transfer
+from heliograph.delivery.transfer import Attempt, Transfer, prepare
 from heliograph.errors import CannotStart
 from heliograph.ids import Secret
 
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 
 IDLE_CONNECTIONS = 1024
 SPARE_HANDLES = 256
+KNOWN_ADDRESSES = 4096
 
 
 @dataclass(slots=True)
@@ -61,7 +63,8 @@ class Sender:
         """
         if proxy is not None and proxy.reveal().partition("://")[0] not in ("http", "https", "socks5"):
             raise CannotStart("delivery_proxy must be a URL such as http://proxy.example:3128.")
-        self._networks = networks
+        # Only what may be reached is remembered, and what may depends on nothing else.
+        self._check = lru_cache(KNOWN_ADDRESSES)(partial(check, networks=networks))
         self._proxy = proxy
         self._https_only = https_only
         self._resolver = resolver or Resolver()
@@ -70,6 +73,7 @@ class Sender:
         self._answers: deque[tuple[Transfer, tuple[Address, ...] | OSError]] = deque()
         self._lock = threading.Lock()
         self._open = True
+        self._woken = False
         self._stop_at: float | None = None
         self._ear, self._mouth = socket.socketpair()
         self._ear.setblocking(False)
@@ -79,6 +83,7 @@ class Sender:
         self._deadlines: list[_Deadline] = []  # a heap, with what has been resolved meanwhile still in it, but empty
         self._active: dict[Any, Transfer] = {}
         self._spare: list[Any] = []
+        self._watched: set[int] = set()
         self._timer: float | None = None
         self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
         self._thread.start()
@@ -106,6 +111,9 @@ class Sender:
         self._resolver.close()
 
     def _wake(self) -> None:
+        if self._woken:  # the loop has not yet looked at what came since
+            return
+        self._woken = True
         with suppress(OSError):  # full: the loop is about to wake anyway; closed: it has ended
             self._mouth.send(b"\0")
 
@@ -115,6 +123,7 @@ class Sender:
         with self._ear, self._mouth:
             while not self._finished():
                 with selectors.DefaultSelector() as self._selector, closing(self._make_multi()) as self._multi:
+                    self._watched.clear()
                     self._selector.register(self._ear, selectors.EVENT_READ)
                     try:
                         while not self._finished():
@@ -142,6 +151,7 @@ class Sender:
             if key.fileobj is self._ear:
                 with suppress(BlockingIOError):
                     self._ear.recv(4096)
+                self._woken = False
                 continue
             readable = pycurl.CSELECT_IN if events & selectors.EVENT_READ else 0
             writable = pycurl.CSELECT_OUT if events & selectors.EVENT_WRITE else 0
@@ -167,11 +177,13 @@ class Sender:
 
     def _watch(self, event: int, descriptor: int, multi: object, data: object) -> None:
         """Watch a socket as libcurl says."""
-        known = descriptor in self._selector.get_map()
+        known = descriptor in self._watched
         if event == pycurl.POLL_REMOVE:
             if known:
+                self._watched.remove(descriptor)
                 self._selector.unregister(descriptor)
             return
+        self._watched.add(descriptor)
         readable = selectors.EVENT_READ if event & pycurl.POLL_IN else 0
         writable = selectors.EVENT_WRITE if event & pycurl.POLL_OUT else 0
         change = self._selector.modify if known else self._selector.register
@@ -225,16 +237,17 @@ class Sender:
         """Begin the request, unless a single one of the addresses may not be reached."""
         try:
             for address in addresses:
-                check(address, transfer.attempt.tenant_uid, self._networks)
+                self._check(address, transfer.attempt.tenant_uid)
         except AddressRefused as refused:
             self._tell(transfer, transfer.failed("address_refused", str(refused)))
             return
         transfer.addresses = list(addresses)
-        self._request(transfer, self._spare.pop() if self._spare else pycurl.Curl())
+        self._request(transfer)
 
-    def _request(self, transfer: Transfer, curl: Any) -> None:
+    def _request(self, transfer: Transfer) -> None:
+        curl = self._spare.pop() if self._spare else self._make_handle()
         try:
-            transfer.begin(curl, self._proxy)
+            transfer.begin(curl, proxied=self._proxy is not None)
             self._multi.add_handle(curl)
         except Exception:
             log.exception("a request could not be made")
@@ -255,19 +268,22 @@ class Sender:
     def _end(self, curl: Any, code: int, message: str) -> None:
         transfer = self._active[curl]
         self._multi.remove_handle(curl)
-        if transfer.may_go_on(curl, code):
-            del self._active[curl]
-            curl.reset()
-            self._request(transfer, curl)
-            return
-        outcome = transfer.ended(curl, code, message)
+        outcome = None if transfer.may_go_on(curl, code) else transfer.ended(curl, code, message)
         del self._active[curl]
-        if len(self._spare) < SPARE_HANDLES:
-            curl.reset()  # forgets every option and callback, certificates included
-            self._spare.append(curl)
-        else:
+        # One that has a tenant's certificates is never used for anybody else, and none keeps much in memory.
+        if transfer.leaves_traces or len(self._spare) >= SPARE_HANDLES:
             curl.close()
-        self._tell(transfer, outcome)
+        else:
+            self._spare.append(curl)
+        if outcome is None:
+            self._request(transfer)
+        else:
+            self._tell(transfer, outcome)
+
+    def _make_handle(self) -> Any:
+        curl = pycurl.Curl()
+        prepare(curl, self._proxy)
+        return curl
 
     def _abandon(self, outcome: OutcomeClass, message: str) -> None:
         """End everything that is waiting or under way."""

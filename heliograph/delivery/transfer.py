@@ -15,9 +15,9 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+import msgspec
 import pycurl
 
 from heliograph.delivery.guard import Address, Destination
@@ -30,11 +30,13 @@ HEADER_BYTES = 32 * 1024  # of all header blocks of one answer together, 1xx and
 HEADER_COUNT = 100
 BODY_BYTES_READ = 64 * 1024
 BODY_BYTES_KEPT = 16 * 1024
+LARGE_BODY_BYTES = 64 * 1024
 CONNECT_SECONDS = 10.0
 CONNECTION_SECONDS = 600  # a connection that is older is not used again
 SCHEMES = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # These describe the connection or the message itself and belong to libcurl.
 _NOT_OURS = frozenset(
     (
@@ -72,8 +74,7 @@ _BY_CODE: dict[int, OutcomeClass] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One request to make.
 
     `timeout` is in seconds and covers everything, looking the name up included. `ca` replaces the system's trusted
@@ -83,14 +84,18 @@ class Attempt:
     key: str
     tenant_uid: Uid
     destination: Destination
-    headers: tuple[tuple[str, str], ...] = field(repr=False)  # they may hold secrets, as may the body
-    body: bytes = field(default=b"", repr=False)
+    headers: tuple[tuple[str, str], ...]
+    body: bytes = b""
     method: Literal["POST", "OPTIONS"] = "POST"
     timeout: float = 30.0
     http2: bool = True
     ca: str | None = None
     certificate: str | None = None
     private_key: Secret | None = None
+
+    def __repr__(self) -> str:
+        """Show no headers and no body: they may hold secrets."""
+        return f"Attempt(key={self.key!r}, destination={self.destination!r}, method={self.method!r})"
 
 
 class Sending(Protocol):
@@ -101,6 +106,24 @@ class Sending(Protocol):
 
     def close(self, drain: float = 0.0) -> None:
         """End everything."""
+
+
+def prepare(curl: Any, proxy: Secret | None) -> None:
+    """Set a handle that is fresh or reset up with what all requests have in common."""
+    curl.setopt(pycurl.PATH_AS_IS, 1)
+    curl.setopt(pycurl.PROTOCOLS, SCHEMES)
+    curl.setopt(pycurl.REDIR_PROTOCOLS, SCHEMES)
+    curl.setopt(pycurl.FOLLOWLOCATION, 0)
+    _set_proxy(curl, proxy)
+    curl.setopt(pycurl.NOSIGNAL, 1)
+    curl.setopt(pycurl.TCP_KEEPALIVE, 1)
+    curl.setopt(pycurl.MAXLIFETIME_CONN, CONNECTION_SECONDS)
+    curl.setopt(pycurl.HTTP09_ALLOWED, 0)
+    curl.setopt(pycurl.HTTP_CONTENT_DECODING, 0)
+    curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)
+    curl.setopt(pycurl.SSL_VERIFYPEER, 1)
+    curl.setopt(pycurl.SSL_VERIFYHOST, 2)
+    _set_places(curl, pycurl.CAINFO, pycurl.CAPATH, trusted_issuers())
 
 
 class Transfer:
@@ -114,6 +137,7 @@ class Transfer:
         self.deadline = self._started + attempt.timeout
         self.resolved = self._started
         self._address: Address | None = None
+        self._address_text: str | None = None
         self._proxied = False
         self._dialled = False
         self._fault: OutcomeClass | None = None
@@ -128,8 +152,15 @@ class Transfer:
         self._body_bytes = 0
         self._too_large: Literal["header", "body"] | None = None
 
-    def begin(self, curl: Any, proxy: Secret | None) -> None:
-        """Set a handle that is fresh or reset up for the next address.
+    @property
+    def leaves_traces(self) -> bool:
+        """Whether the handle has something of this request's own that should not outlive it."""
+        attempt = self.attempt
+        large = len(attempt.body) > LARGE_BODY_BYTES
+        return large or attempt.method != "POST" or attempt.ca is not None or attempt.certificate is not None
+
+    def begin(self, curl: Any, *, proxied: bool) -> None:
+        """Set a handle that is prepared up for the next address.
 
         Raises:
             ValueError: when the attempt has a header that cannot be sent.
@@ -137,56 +168,42 @@ class Transfer:
         left = max(self.deadline - time.monotonic(), 0.001)
         patience = min(CONNECT_SECONDS, left / len(self.addresses))
         self._address = self.addresses.pop(0)
-        self._proxied = proxy is not None
+        self._address_text = str(self._address)
+        self._proxied = proxied
         self._begin_answer()
-        destination = self.attempt.destination
+        attempt = self.attempt
+        destination = attempt.destination
         curl.setopt(pycurl.URL, destination.url)
-        curl.setopt(pycurl.PATH_AS_IS, 1)
         # The name stays in the URL, for Host, SNI and the certificate; the connection goes to the checked address,
         # and libcurl uses a connection again for the same name and the same address only.
-        curl.setopt(pycurl.CONNECT_TO, [f"::{_bracketed(self._address)}:{destination.port}"])
+        curl.setopt(pycurl.CONNECT_TO, [f"::{self._bracketed()}:{destination.port}"])
         curl.setopt(pycurl.OPENSOCKETFUNCTION, self.open_socket)
-        curl.setopt(pycurl.PROTOCOLS, SCHEMES)
-        curl.setopt(pycurl.REDIR_PROTOCOLS, SCHEMES)
-        curl.setopt(pycurl.FOLLOWLOCATION, 0)
-        _set_proxy(curl, proxy)
-        curl.setopt(pycurl.NOSIGNAL, 1)
         curl.setopt(pycurl.TIMEOUT_MS, max(1, int(left * 1000)))
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(patience * 1000)))
-        curl.setopt(pycurl.TCP_KEEPALIVE, 1)
-        curl.setopt(pycurl.MAXLIFETIME_CONN, CONNECTION_SECONDS)
-        two = self.attempt.http2
+        two = attempt.http2
         curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS if two else pycurl.CURL_HTTP_VERSION_1_1)
-        curl.setopt(pycurl.HTTP09_ALLOWED, 0)
         curl.setopt(pycurl.HEADERFUNCTION, self._take_header)
         curl.setopt(pycurl.WRITEFUNCTION, self._take_body)
-        if destination.scheme == "https":
-            self._set_tls(curl)
-        self._set_message(curl)
-
-    def _set_message(self, curl: Any) -> None:
-        curl.setopt(pycurl.HTTPHEADER, _header_lines(self.attempt.headers))
-        curl.setopt(pycurl.HTTP_CONTENT_DECODING, 0)
-        if self.attempt.method == "POST":
+        curl.setopt(pycurl.HTTPHEADER, _header_lines(attempt.headers))
+        if attempt.method == "POST":
             curl.setopt(pycurl.POST, 1)
-            curl.setopt(pycurl.POSTFIELDS, self.attempt.body)
+            curl.setopt(pycurl.POSTFIELDS, attempt.body)
         else:
             curl.setopt(pycurl.HTTPGET, 1)
-            curl.setopt(pycurl.CUSTOMREQUEST, self.attempt.method)
-
-    def _set_tls(self, curl: Any) -> None:
-        curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)
-        curl.setopt(pycurl.SSL_VERIFYPEER, 1)
-        curl.setopt(pycurl.SSL_VERIFYHOST, 2)
-        attempt = self.attempt
-        _set_places(curl, pycurl.CAINFO, pycurl.CAPATH, (None, None) if attempt.ca is not None else trusted_issuers())
+            curl.setopt(pycurl.CUSTOMREQUEST, attempt.method)
         if attempt.ca is not None:
+            _set_places(curl, pycurl.CAINFO, pycurl.CAPATH, (None, None))
             curl.setopt(pycurl.CAINFO_BLOB, attempt.ca.encode())
         if attempt.certificate is not None and attempt.private_key is not None:
             curl.setopt(pycurl.SSLCERT_BLOB, attempt.certificate.encode())
             curl.setopt(pycurl.SSLKEY_BLOB, attempt.private_key.reveal().encode())
             # Without a password, some builds of OpenSSL ask on the terminal for that of an encrypted key, and wait.
             curl.setopt(pycurl.KEYPASSWD, "")
+
+    def _bracketed(self) -> str:
+        if isinstance(self._address, ipaddress.IPv6Address):
+            return f"[{ipaddress.IPv6Address(int(self._address))}]"  # without its zone
+        return str(self._address_text)
 
     # -- what libcurl calls ------------------------------------------------------------------------------------------
 
@@ -256,7 +273,7 @@ class Transfer:
             headers=tuple(self._headers) if status else (),
             body=bytes(self._body),
             truncated=self._body_bytes > len(self._body) or (status is not None and not complete),
-            address=str(self._address),
+            address=self._address_text,
             http_version=_VERSIONS.get(curl.getinfo(pycurl.INFO_HTTP_VERSION)) if status else None,
             timings=self._timings(curl),
         )
@@ -267,7 +284,7 @@ class Transfer:
             key=self.attempt.key,
             outcome=outcome,
             message=message,
-            address=str(self._address) if self._address else None,
+            address=self._address_text,
             timings=Timings(resolve=self._since_start(self.resolved), total=self._since_start(time.monotonic())),
         )
 
@@ -352,13 +369,14 @@ def _set_places(curl: Any, file_option: int, folder_option: int, places: tuple[s
             curl.unsetopt(option)
 
 
-def _bracketed(address: Address) -> str:
-    return str(address) if address.version == 4 else f"[{ipaddress.IPv6Address(int(address))}]"
-
-
 def _sentence(message: str) -> str:
     """Return libcurl's message as a sentence of bounded length."""
     return message.strip().rstrip(".")[:300] + "."
+
+
+@functools.lru_cache(1000)
+def _may_be_named(name: str) -> bool:
+    return _TOKEN.fullmatch(name) is not None and name.lower() not in _NOT_OURS
 
 
 def _header_lines(headers: tuple[tuple[str, str], ...]) -> list[bytes]:
@@ -369,7 +387,7 @@ def _header_lines(headers: tuple[tuple[str, str], ...]) -> list[bytes]:
     if "user-agent" not in names:
         lines.append(b"User-Agent: Heliograph")
     for name, value in headers:
-        if not _TOKEN.fullmatch(name) or name.lower() in _NOT_OURS or re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
+        if not _may_be_named(name) or _CONTROL.search(value):
             raise ValueError(f"the header {name!r} cannot be sent")
         # libcurl leaves a header out that ends in a colon; a semicolon stands for an empty value.
         lines.append(f"{name}: {value}".encode() if value.strip() else f"{name};".encode())

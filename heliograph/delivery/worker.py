@@ -31,7 +31,6 @@ from heliograph.delivery.transfer import Attempt, Sending
 from heliograph.delivery.turn import LEASE, MOST_CLAIMS, Done, Turn
 from heliograph.errors import Refusal
 from heliograph.ids import Secret, new_uid
-from heliograph.storage.engine import Transaction
 from heliograph.storage.sealing import Sealer
 from heliograph.storage.store import Settled, Store
 
@@ -43,10 +42,13 @@ POLL = MICROSECONDS
 PACE_SECONDS = 0.005
 """The least time between two transactions in one tenant, unless much waits to be settled."""
 
-MUCH = 200
-MOST_TENANTS = 200
-"""Tenants that one look finds; the others are found by the next."""
+BREATH_SECONDS = 0.002
+"""The least time between two looks into the inbox: to wake up for each note would cost more than to see to it."""
 
+BUSY_SECONDS = 0.03
+"""The same where much is claimed already: more at a time costs less, and what is due waits for slots anyway."""
+
+MUCH = 200
 CLAIMED_PER_SLOT = 10
 """Deliveries that may be claimed by the process for each slot that it has."""
 
@@ -146,7 +148,9 @@ class Worker:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            self._alarm.wait(self._safely())
+            wait = self._safely()
+            time.sleep(BREATH_SECONDS)
+            self._alarm.wait(wait)
         self._drain()
 
     def _safely(self) -> float:
@@ -166,7 +170,7 @@ class Worker:
         now = self._database.clock.now()
         if now >= self._poll_at and not self._draining:
             self._poll_at = now + POLL
-            for tenant_id in self._database.read(partial(_news, now=now, holder=self._holder)):
+            for tenant_id in self._database.read(partial(due.tenants_to_see_to, now=now, holder=self._holder)):
                 self._look_into(tenant_id)
         self._send(now)
         wait = self._begin_turns(now)
@@ -254,7 +258,7 @@ class Worker:
         )
         tenant.look_at = None
         tenant.is_turning = True
-        tenant.not_before = time.monotonic() + PACE_SECONDS
+        tenant.not_before = time.monotonic() + (PACE_SECONDS if tenant.outstanding < 2 * MUCH else BUSY_SECONDS)
         tenant.much_may_come_before = True
         self.counters.turns += 1
         try:
@@ -392,7 +396,3 @@ class Worker:
         attempt = self._concerns.question(channel, self._origin)
         if attempt is not None:
             self._sender.send(attempt, partial(self._concerns.answered, channel, channel.endpoint.url, self._origin))
-
-
-def _news(tx: Transaction, now: int, holder: bytes) -> list[int]:
-    return due.due_tenants(tx, now, MOST_TENANTS) + due.renewed_tenants(tx, now, holder)

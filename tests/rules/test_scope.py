@@ -38,8 +38,7 @@ WITHOUT_SCOPE = {
     },
     "delivery/due/store.py": {
         # Whose turn it is, of all tenants; what is due there is then claimed with a Scope.
-        "due_tenants",
-        "renewed_tenants",
+        "tenants_to_see_to",
         "tenants_with_deliveries",
     },
     "devices/store.py": {

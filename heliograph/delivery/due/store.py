@@ -6,6 +6,9 @@ from heliograph.delivery.model import Prospect
 from heliograph.storage.engine import Transaction
 from heliograph.tenancy.model import Scope
 
+MOST_TENANTS = 200
+"""Tenants that one look finds; the others are found by the next."""
+
 NEVER = 2**62
 """When a tenant is due in which nothing waits, or only for somebody to resume an endpoint."""
 
@@ -31,22 +34,20 @@ def note_due_for(tx: Transaction, scope: Scope, endpoint_uid: bytes, at: int) ->
     )  # fmt: skip
 
 
-def due_tenants(tx: Transaction, now: int, limit: int) -> list[int]:
-    """Read the tenants in which something is due and that nobody sees to, what is due first first."""
-    rows = tx.all(
+def tenants_to_see_to(tx: Transaction, now: int, holder: bytes) -> list[int]:
+    """Read the tenants in which something is due and nobody else sees to, what is due first first.
+
+    Those that this worker sees to are among them when something came to be due there since it last held them.
+    """
+    new = tx.all(
         "select tenant_id from due_tenant where next_due <= :now and leased_until <= :now"
         " order by next_due, tenant_id limit :limit",
-        now=now, limit=limit,
+        now=now, limit=MOST_TENANTS,
     )  # fmt: skip
-    return [row[0] for row in rows]
-
-
-def renewed_tenants(tx: Transaction, now: int, holder: bytes) -> list[int]:
-    """Read the tenants that this worker sees to and in which something came to be due since it last held them."""
-    rows = tx.all(
+    renewed = tx.all(
         "select tenant_id from due_tenant where next_due <= :now and holder = :holder", now=now, holder=holder
     )
-    return [row[0] for row in rows]
+    return [row[0] for row in new + renewed]
 
 
 def hold(tx: Transaction, scope: Scope, holder: bytes, until: int) -> bool:
