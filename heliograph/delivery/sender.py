@@ -24,7 +24,7 @@ import pycurl
 from heliograph.delivery.guard import Address, AddressRefused, Networks, check
 from heliograph.delivery.outcome import Outcome, OutcomeClass
 from heliograph.delivery.resolver import Answer, Resolver
-from heliograph.delivery.transfer import Attempt, Transfer, prepare
+from heliograph.delivery.transfer import Attempt, Transfer, clear, prepare
 from heliograph.errors import CannotStart
 from heliograph.ids import Secret
 
@@ -270,11 +270,11 @@ class Sender:
         self._multi.remove_handle(curl)
         outcome = None if transfer.may_go_on(curl, code) else transfer.ended(curl, code, message)
         del self._active[curl]
-        # One that has a tenant's certificates is never used for anybody else, and none keeps much in memory.
-        if transfer.leaves_traces or len(self._spare) >= SPARE_HANDLES:
-            curl.close()
-        else:
+        if transfer.is_plain and len(self._spare) < SPARE_HANDLES:
+            clear(curl)
             self._spare.append(curl)
+        else:
+            curl.close()
         if outcome is None:
             self._request(transfer)
         else:

@@ -30,7 +30,6 @@ HEADER_BYTES = 32 * 1024  # of all header blocks of one answer together, 1xx and
 HEADER_COUNT = 100
 BODY_BYTES_READ = 64 * 1024
 BODY_BYTES_KEPT = 16 * 1024
-LARGE_BODY_BYTES = 64 * 1024
 CONNECT_SECONDS = 10.0
 CONNECTION_SECONDS = 600  # a connection that is older is not used again
 SCHEMES = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
@@ -126,6 +125,13 @@ def prepare(curl: Any, proxy: Secret | None) -> None:
     _set_places(curl, pycurl.CAINFO, pycurl.CAPATH, trusted_issuers())
 
 
+def clear(curl: Any) -> None:
+    """Let a handle forget a plain request, whose headers and body may hold secrets."""
+    for option in (pycurl.OPENSOCKETFUNCTION, pycurl.HEADERFUNCTION, pycurl.WRITEFUNCTION, pycurl.HTTPHEADER):
+        curl.unsetopt(option)
+    curl.setopt(pycurl.POSTFIELDS, b"")
+
+
 class Transfer:
     """An attempt under way; made and used on the sender's thread only."""
 
@@ -153,11 +159,10 @@ class Transfer:
         self._too_large: Literal["header", "body"] | None = None
 
     @property
-    def leaves_traces(self) -> bool:
-        """Whether the handle has something of this request's own that should not outlive it."""
+    def is_plain(self) -> bool:
+        """Whether its handle can carry another request once it has been cleared: it has nobody's certificates."""
         attempt = self.attempt
-        large = len(attempt.body) > LARGE_BODY_BYTES
-        return large or attempt.method != "POST" or attempt.ca is not None or attempt.certificate is not None
+        return attempt.method == "POST" and attempt.ca is None and attempt.certificate is None
 
     def begin(self, curl: Any, *, proxied: bool) -> None:
         """Set a handle that is prepared up for the next address.
