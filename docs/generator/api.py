@@ -25,6 +25,7 @@ The same as a machine reads it: `GET /openapi.json` (OpenAPI 3.1), made from the
 - Times are RFC 3339 with an offset; ours are printed in UTC with microseconds. A uid is 32 hexadecimal digits, the `id`
   of an event a hyphenated UUID; both forms are accepted wherever one is asked for.
 - A query parameter that is a list is repeated: `eventCode=1&eventCode=2`.
+- Lists come in pages: the same parameters with `nextCursor` as `cursor` ask for the next one; null, there is none.
 - Where `Idempotency-Key` is listed, a request that is repeated with the same key and content is carried out once; see
   [R12 in the rules](../rules.md#r12-the-same-event-again).
 - Where `If-Match` is listed, an answer's `ETag` makes the change fail with 412 if somebody else was faster.

@@ -13,12 +13,14 @@ _INTRODUCTION = """\
 Each attempt at a delivery ends in one of these ways. `errorClass` of a delivery is that of its last attempt, or null
 when the event was delivered; every attempt has its own, with the status, the headers and the beginning of the answer.
 They filter `GET /v1/deliveries`, label `heliograph_delivery_attempts_total` among the [metrics](../how-to/operate.md),
-and are counted in the health of an endpoint. Around it: [Receive webhooks](../how-to/receive-webhooks.md)."""
+and are counted in the health of an endpoint. `lastError` there may also be `consent_refused`: the receiver was asked
+for its [consent](../how-to/receive-webhooks.md#ask-the-receiver-first) and did not give it. Around it: [Receive
+webhooks](../how-to/receive-webhooks.md)."""
 
 _AFTERWARDS = """\
 *Less* means that the endpoint is left alone for a while, 5 seconds at first and twice as long each time up to an hour,
-or until the time that a `Retry-After` of 429 or 503 names. *Not counted* attempts are no fault of the receiver: they
-use up no retry, and say nothing about the endpoint."""
+and not before the time that a `Retry-After` of 429 or 503 names. *Not counted* attempts are no fault of the receiver:
+they use up no retry, and say nothing about the endpoint."""
 
 _WORDS = {
     "success": "delivered",
@@ -40,6 +42,8 @@ def page() -> str:
 
 
 def _follows(name: OutcomeClass) -> str:
+    if name == "shutdown":
+        return "sent again; the attempt is not kept"
     if name in OURS:
         return "tried again, not counted"
     statuses = [status for status in range(200, 600) if by_status(status) == name]

@@ -37,12 +37,15 @@ def list_deliveries(
     session: Session,
     endpoint: Annotated[str | None, typer.Option("--endpoint", metavar="UID", help="To this endpoint.")] = None,
     event: Annotated[str | None, typer.Option("--event", metavar="ID", help="Of this event.")] = None,
-    state: Annotated[list[State] | None, typer.Option("--state", help="In one of these states.")] = None,
+    state: Annotated[list[State] | None, typer.Option("--state", help="In this state; may repeat.")] = None,
     error: Annotated[
-        list[str] | None, typer.Option("--error", metavar="CLASS", help="Whose last attempt ended in one of these.")
+        list[str] | None,
+        typer.Option("--error", metavar="CLASS", help="Whose last attempt ended so, such as timeout; may repeat."),
     ] = None,
-    since: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Recorded from then on.")] = None,
-    until: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Recorded before then.")] = None,
+    since: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="Of events from then on (RFC 3339).")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Of events before then.")] = None,
     subtree: Annotated[bool, typer.Option("--subtree", help="Of the tenants below as well.")] = False,
     tenant: Tenant = None,
 ) -> None:

@@ -43,6 +43,14 @@ class Ordering(StrEnum):
     ENTITY = "entity"
 
 
+class Consent(StrEnum):
+    """Whether the receiver is asked before anything is sent."""
+
+    REQUIRED = "required"
+    BEST_EFFORT = "bestEffort"
+    OFF = "off"
+
+
 class EventFamily(StrEnum):
     """Families of events, which decide the shape of their bodies."""
 
@@ -61,34 +69,50 @@ class Family(StrEnum):
 
 
 Types = Annotated[
-    list[str] | None, typer.Option("--type", metavar="PATTERN", help="An event type, 'prefix.*', or '*' for all.")
+    list[str] | None,
+    typer.Option("--type", metavar="PATTERN", help="An event type, 'prefix.*', or '*', usually; may repeat."),
 ]
 Criticalities = Annotated[
-    list[int] | None, typer.Option("--criticality", metavar="NUMBER", help="Only events of one of these.")
+    list[int] | None, typer.Option("--criticality", metavar="NUMBER", help="Only events of this one; may repeat.")
 ]
-Codes = Annotated[list[int] | None, typer.Option("--code", metavar="NUMBER", help="Only events with one of these.")]
+Codes = Annotated[
+    list[int] | None, typer.Option("--code", metavar="NUMBER", help="Only events with this code; may repeat.")
+]
 Targets = Annotated[
-    list[str] | None, typer.Option("--target-type", metavar="TEXT", help="Only events about one of these.")
+    list[str] | None, typer.Option("--target-type", metavar="TEXT", help="Only events about such; may repeat.")
 ]
 EventFamilies = Annotated[
-    list[EventFamily] | None, typer.Option("--event-family", help="Only events of one of these families.")
+    list[EventFamily] | None, typer.Option("--event-family", help="Only events of this family; may repeat.")
 ]
-Formats = Annotated[Format | None, typer.Option("--format", help="What the body is.")]
+Formats = Annotated[Format | None, typer.Option("--format", help="What the body is; usually wire.")]
 Orderings = Annotated[Ordering | None, typer.Option("--ordering", help="One after the other for each entity, or not.")]
-Families = Annotated[Family | None, typer.Option("--header-family", help="Names of the signature headers.")]
+Families = Annotated[
+    Family | None, typer.Option("--header-family", help="Names of the signature headers; usually webhook.")
+]
 Asymmetric = Annotated[
     bool | None, typer.Option("--asymmetric/--symmetric", help="Sign with an Ed25519 key as well, or not.")
 ]
 Headers = Annotated[
-    list[str] | None, typer.Option("--header", metavar="'NAME: VALUE'", help="A header to send; replaces all others.")
+    list[str] | None,
+    typer.Option("--header", metavar="'NAME: VALUE'", help="A header to send; may repeat, and replaces all others."),
 ]
 Rate = Annotated[int | None, typer.Option("--rate", metavar="NUMBER", help="Requests per second; 0 for no limit.")]
 Concurrency = Annotated[
-    int | None, typer.Option("--concurrency", metavar="NUMBER", help="Requests at the same time.")
-]  # fmt: skip
-Timeout = Annotated[int | None, typer.Option("--timeout", metavar="SECONDS", help="How long one request may take.")]
+    int | None, typer.Option("--concurrency", metavar="NUMBER", help="Requests at the same time; usually 10.")
+]
+Timeout = Annotated[
+    int | None, typer.Option("--timeout", metavar="SECONDS", help="For one request, 1 to 30; usually 15.")
+]
+Consents = Annotated[
+    Consent | None, typer.Option("--consent", help="Ask the receiver whether it wants events; usually off.")
+]
 Schedule = Annotated[
-    str | None, typer.Option("--retry-schedule", metavar="SECONDS,...", help="Seconds before each attempt.")
+    str | None,
+    typer.Option("--retry-schedule", metavar="SECONDS,...", help="Seconds before each attempt, such as 0,5,300."),
+]
+SecretFile = Annotated[
+    Path | None,
+    typer.Option("--secret-file", metavar="FILE", help="The secret, whsec_..., from a file; else one is made."),
 ]
 Ca = Annotated[Path | None, typer.Option("--ca", metavar="FILE", help="PEM: who vouches for the receiver.")]
 Certificate = Annotated[
@@ -106,7 +130,8 @@ def _fields(given: dict[str, Any]) -> dict[str, Any]:
         "eventCodes": given["code"], "targetEntityTypes": given["target"], "format": given["format"],
         "ordering": given["ordering"], "headerFamily": given["family"], "asymmetric": given["asymmetric"],
         "headers": _headers(given["header"]), "rate": given["rate"], "concurrency": given["concurrency"],
-        "timeout": given["timeout"], "retrySchedule": _seconds(given["schedule"]), "ca": _text(given["ca"]),
+        "timeout": given["timeout"], "consent": given["consent"],
+        "retrySchedule": _seconds(given["schedule"]), "ca": _text(given["ca"]),
         "clientCertificate": _text(given["certificate"]), "clientKey": _text(given["client_key"]),
         "description": given["description"],
     }  # fmt: skip
@@ -139,6 +164,11 @@ def _text(path: Path | None) -> str | None:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"{path} cannot be read: {error}") from None
+
+
+def _secret(path: Path | None) -> dict[str, str]:
+    text = _text(path)
+    return {} if text is None else {"secret": text.strip()}
 
 
 def _print_with_secret(session: Session, made: dict[str, Any]) -> None:
@@ -192,15 +222,17 @@ def create(
     rate: Rate = None,
     concurrency: Concurrency = None,
     timeout: Timeout = None,
+    consent: Consents = None,
     schedule: Schedule = None,
     ca: Ca = None,
     certificate: Certificate = None,
     client_key: ClientKey = None,
     description: Description = None,
+    secret_file: SecretFile = None,
     tenant: Tenant = None,
 ) -> None:
     """Add an endpoint and print its secret, once; it gets what is recorded from here on."""
-    body = _fields(locals())
+    body = _fields(locals()) | _secret(secret_file)
     made = session.client.request("POST", "/v1/endpoints", {"tenantUid": tenant}, body).document
     _print_with_secret(session, made)
 
@@ -224,6 +256,7 @@ def update(
     rate: Rate = None,
     concurrency: Concurrency = None,
     timeout: Timeout = None,
+    consent: Consents = None,
     schedule: Schedule = None,
     ca: Ca = None,
     certificate: Certificate = None,
@@ -231,7 +264,7 @@ def update(
     description: Description = None,
     tenant: Tenant = None,
 ) -> None:
-    """Change an endpoint; what is not given stays."""
+    """Change an endpoint; what is not given stays. Filters, files and texts are taken away by the API alone."""
     body = _fields(locals())
     answer = session.client.request("PATCH", path_of("endpoints", uid), {"tenantUid": tenant}, body)
     print_item(answer.document, session.as_json)
@@ -255,11 +288,12 @@ def rotate_secret(
     overlap: Annotated[
         int | None, typer.Option("--overlap", metavar="SECONDS", help="How long the old key signs too; else a day.")
     ] = None,
+    secret_file: SecretFile = None,
     tenant: Tenant = None,
 ) -> None:
     """Replace a key of an endpoint and print the new secret, or the new public key."""
     body: dict[str, Any] = {"key": "asymmetric" if asymmetric else "symmetric"}
-    body |= {} if overlap is None else {"overlap": overlap}
+    body |= _secret(secret_file) | ({} if overlap is None else {"overlap": overlap})
     path = path_of("endpoints", uid, "rotate-secret")
     _print_with_secret(session, session.client.request("POST", path, {"tenantUid": tenant}, body).document)
 

@@ -14,8 +14,9 @@ from heliograph.delivery import actions
 from heliograph.delivery.model import AttemptRecord, Delivery, DeliveryFilter, State, Timing, parse_delivery_id
 from heliograph.delivery.outcome import OutcomeClass
 from heliograph.endpoints import reach
-from heliograph.errors import Denied, NotFound
+from heliograph.errors import Denied, Invalid, NotFound
 from heliograph.eventlog.cursors import Cursor, read_cursor, write_cursor
+from heliograph.http.events import read_time
 from heliograph.http.lists import CursorText, Limit, ListQuery, UidText
 from heliograph.http.messages import Request, Response, json_response
 from heliograph.http.reports import TimeText
@@ -24,7 +25,7 @@ from heliograph.ids import as_hex, as_uuid, parse_uid
 from heliograph.storage.engine import Transaction
 from heliograph.tenancy import access
 from heliograph.tenancy.model import Caller, Scope
-from heliograph.times import parse_time, print_optional_time, print_time
+from heliograph.times import print_optional_time, print_time
 
 READ, RESEND = "read delivery.tenant", "resend delivery.tenant"
 
@@ -35,7 +36,8 @@ _encode_sorted = msgspec.json.Encoder(order="deterministic").encode
 class DeliveriesQuery(ListQuery, frozen=True, kw_only=True, rename="camel"):
     """Which deliveries to list: those that pass every filter. One named several times is passed by any of its values.
 
-    `from` and `to` bound, half-open, when the event was recorded. `errorClass` is that of the last attempt.
+    `from` and `to` bound, half-open, when the event was recorded; either may be missing, and `to` alone means all
+    before it. `errorClass` is that of the last attempt.
     """
 
     endpoint_uid: UidText | None = None
@@ -104,7 +106,7 @@ class ExchangeBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     truncated: bool
 
 
-class AttemptBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class DeliveryAttemptBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One attempt at a delivery. Of `timing`, in microseconds, `firstByte` and `total` count from its beginning.
 
     `exchange` is null when the endpoint belongs to a tenant whose deliveries the key may not read, or was removed.
@@ -119,10 +121,10 @@ class AttemptBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     exchange: ExchangeBody | None
 
 
-class AttemptList(msgspec.Struct, frozen=True, rename="camel"):
+class DeliveryAttemptList(msgspec.Struct, frozen=True, rename="camel"):
     """A page of attempts, the first one first."""
 
-    data: list[AttemptBody]
+    data: list[DeliveryAttemptBody]
     next_cursor: str | None
 
 
@@ -143,7 +145,7 @@ def body_of(one: Delivery) -> DeliveryBody:
     )
 
 
-def attempt_body_of(one: AttemptRecord, *, whole: bool) -> AttemptBody:
+def attempt_body_of(one: AttemptRecord, *, whole: bool) -> DeliveryAttemptBody:
     """Render an attempt, with what was exchanged or without."""
     detail = one.detail
     exchange = None
@@ -159,7 +161,7 @@ def attempt_body_of(one: AttemptRecord, *, whole: bool) -> AttemptBody:
             body_data=data,
             truncated=detail.truncated,
         )
-    return AttemptBody(
+    return DeliveryAttemptBody(
         number=one.number,
         started_at=print_time(one.started_at),
         error_class=one.error_class,
@@ -231,13 +233,17 @@ async def list_deliveries(request: Request) -> Response:
 
 
 def _filter(given: DeliveriesQuery) -> DeliveryFilter:
+    since = None if given.since is None else read_time(given.since, "query/from")
+    until = None if given.until is None else read_time(given.until, "query/to")
+    if since is not None and until is not None and since > until:
+        raise Invalid.at("query/from", "range", "'from' lies after 'to'.")
     return DeliveryFilter(
         endpoint_uid=None if given.endpoint_uid is None else parse_uid(given.endpoint_uid, "query/endpointUid"),
         event_uid=None if given.event_id is None else parse_uid(given.event_id, "query/eventId"),
         states=given.state,
         error_classes=given.error_class,
-        since=None if given.since is None else parse_time(given.since, "query/from"),
-        until=None if given.until is None else parse_time(given.until, "query/to"),
+        since=since,
+        until=until,
     )
 
 
@@ -263,7 +269,7 @@ async def list_attempts(request: Request) -> Response:
 
     found, last, whole = await request.services.read(read)
     cursor = None if last is None else write_cursor(Cursor(question, ((last,),)), request.services.sealer)
-    return json_response(200, AttemptList([attempt_body_of(one, whole=whole) for one in found], cursor))
+    return json_response(200, DeliveryAttemptList([attempt_body_of(one, whole=whole) for one in found], cursor))
 
 
 async def resend_delivery(request: Request) -> Response:

@@ -28,7 +28,7 @@ DELIVERIES = (
     Route(
         method="GET", path=_ITEM + "/attempts", handler=deliveries.list_attempts, permission=deliveries.READ, tag=_TAG,
         summary="List the attempts at a delivery", query=deliveries.AttemptsQuery,
-        answers={200: deliveries.AttemptList},
+        answers={200: deliveries.DeliveryAttemptList},
     ),
     Route(
         method="POST", path=_ITEM + "/resend", handler=deliveries.resend_delivery, permission=deliveries.RESEND,

@@ -106,6 +106,6 @@ ENDPOINTS = (
     ),
     Route(
         method="GET", path=_ITEM + "/health", handler=endpoints.show_health, permission=endpoints.READ, tag=_TAG,
-        summary="See how an endpoint fares", query=TenantQuery, answers={200: endpoints.HealthBody},
+        summary="See how an endpoint fares", query=TenantQuery, answers={200: endpoints.EndpointHealthBody},
     ),
 )  # fmt: skip

@@ -74,7 +74,7 @@ class TestBody(msgspec.Struct, frozen=True, rename="camel"):
 Counts = dict[str, Annotated[int, msgspec.Meta(ge=0)]]
 
 
-class HealthBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class EndpointHealthBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How an endpoint fares, over all tenants whose events it gets.
 
     `backlog` is what is still to be delivered, 10,000 standing for that many or more, and `oldestDueAt` when the first
@@ -297,10 +297,10 @@ async def show_health(request: Request) -> Response:
     return json_response(200, body)
 
 
-def _health(tx: Transaction, scope: Scope, uid: bytes) -> HealthBody:
+def _health(tx: Transaction, scope: Scope, uid: bytes) -> EndpointHealthBody:
     endpoint = actions.get(tx, scope, uid)
     health, figures = endpoint.health, backlog.figures(tx, scope, uid)
-    return HealthBody(
+    return EndpointHealthBody(
         uid=as_hex(uid),
         state=endpoint.state,
         disabled_reason=health.disabled_reason,

@@ -36,7 +36,7 @@ def test_every_option_of_an_endpoint_arrives(cli: Cli) -> None:
         "--event-family", "flat", "--event-family", "record",
         "--format", "cloudevents", "--ordering", "entity", "--header-family", "both", "--asymmetric",
         "--header", "Authorization: Basic abc:def", "--rate", "50", "--concurrency", "2", "--timeout", "20",
-        "--retry-schedule", "0,5,60", "--description", "Bookings",
+        "--retry-schedule", "0,5,60", "--description", "Bookings", "--consent", "bestEffort",
     )  # fmt: skip
     shown = cli.json("endpoint", "show", uid)
     expected = {
@@ -44,6 +44,7 @@ def test_every_option_of_an_endpoint_arrives(cli: Cli) -> None:
         "families": ["flat", "record"],
         "ordering": "entity", "headerFamily": "both", "asymmetric": True, "headers": {"Authorization": "********"},
         "rate": 50, "concurrency": 2, "timeout": 20, "retrySchedule": [0, 5, 60], "description": "Bookings",
+        "consent": "bestEffort",
     }  # fmt: skip
     assert {name: shown[name] for name in expected} == expected
     changed = cli.json("endpoint", "update", uid, "--rate", "0", "--symmetric", "--to", "https://other.example/")
@@ -66,6 +67,16 @@ def test_secret_is_rotated_and_the_new_one_printed(cli: Cli) -> None:
     assert "public key: whpk_" in printed
     assert "secret" not in printed
     assert len(cli.json("endpoint", "show", uid)["keys"]) == 4
+
+
+def test_secret_comes_from_a_file_when_one_is_given(cli: Cli, tmp_path: Path) -> None:
+    secret, other = (f"whsec_{letter * 42}A=" for letter in "AB")
+    file = tmp_path / "secret.txt"
+    file.write_text(f"{secret}\n")
+    made = cli.json("endpoint", "create", URL, "--secret-file", str(file))
+    assert made["secret"] == secret
+    file.write_text(other)
+    assert cli.json("endpoint", "rotate-secret", made["uid"], "--secret-file", str(file))["secret"] == other
 
 
 def test_test_event_becomes_a_delivery_that_is_found_and_sent_again(cli: Cli) -> None:

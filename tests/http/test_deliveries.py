@@ -139,6 +139,8 @@ def test_every_filter_finds_what_it_names(post: Post) -> None:
         "errorClass=timeout&errorClass=dns_failed": 0,
         f"from={since}": 4,
         f"to={since}": 2,
+        f"to={since}&from={since}": 0,
+        "from=2026-01-01T01:00:00+01:00": 6,
         f"from={since}&endpointUid={first}&state=exhausted&errorClass=server_error": 1,
     }
     assert {query: len(post.listed(f"limit=2&{query}")) for query in expected} == expected
@@ -153,6 +155,7 @@ def test_every_filter_finds_what_it_names(post: Post) -> None:
         ("errorClass=nonsense", "query/errorClass"),
         ("from=yesterday", "query/from"),
         ("to=2026-13-01", "query/to"),
+        ("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "query/from"),
         ("limit=0", "query/limit"),
         ("include=all", "query/include"),
         ("cursor=abc", "query/cursor"),

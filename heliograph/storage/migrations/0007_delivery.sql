@@ -1,4 +1,4 @@
--- Rises with every change of which endpoints get the events of the tenant's log.
+-- Names the set of endpoints that get the events of the tenant's log: another random number whenever it changes.
 alter table head add column endpoints bigint not null default 0;
 
 create table endpoint (
