@@ -536,6 +536,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "/v1/access-codes/{id}/convert": {},
     "/v1/devices": {"brand": "b", "serialNumber": "s"},
     "/v1/provisioning-recipes": {"brand": "b", "serialNumber": "s"},
+    "/v1/endpoints": {"url": "https://receiver.example/"},
 }
 """A body that each route accepts."""
 
