@@ -41,6 +41,7 @@ class Desk(NamedTuple):
         """Fill in a route's path."""
         uid = {"/v1/tenants": self.tenant, "/v1/accounts": self.account, "/v1/keys": self.key_uid}
         filled = route_path.replace("{uid}", uid.get(route_path.partition("/{")[0], "0" * 32))
+        filled = filled.replace("{deliveryId}", f"{'0' * 32}-{self.tenant}-0")
         return filled.replace("{grantUid}", "0" * 32).replace("{type}", "door").replace("{id}", "0" * 32)
 
     def refused(
@@ -537,6 +538,9 @@ GOOD: dict[str, dict[str, Any]] = {
     "/v1/devices": {"brand": "b", "serialNumber": "s"},
     "/v1/provisioning-recipes": {"brand": "b", "serialNumber": "s"},
     "/v1/endpoints": {"url": "https://receiver.example/"},
+    "/v1/endpoints/{uid}/rotate-secret": {},
+    "/v1/endpoints/{uid}/test": {},
+    "/v1/deliveries/{deliveryId}/resend": {},
 }
 """A body that each route accepts."""
 
