@@ -110,7 +110,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
     def _hold(self, tx: Transaction, scope: Scope, done: Done, at_least: int) -> bool:
         """Make sure that the tenant is this worker's for a while."""
-        if done.held_until < tx.now + at_least:
+        if done.held_until <= tx.now + at_least:
             done.held_until = tx.now + LEASE
             done.is_held = due.hold(tx, scope, self.holder, done.held_until)
         return done.is_held
@@ -153,7 +153,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
         """Return until when endpoints are left alone by what was settled in this very transaction."""
         held = {channel.endpoint.uid: health.slowed_until or 0 for channel, health in done.health.items()}
         gone = [one for one in self.ended if one.outcome.outcome == "gone"]
-        return held | {one.job.channel.endpoint.uid: one.ended_at + RECHECK for one in gone}
+        return held | {one.job.channel.endpoint.uid: one.at + RECHECK for one in gone}
 
     def _claim_due(self, tx: Transaction, scope: Scope, done: Done, ready: list[tuple[Prospect, Offer]]) -> None:
         """Claim as evenly as the limit allows of the endpoints that have room."""
