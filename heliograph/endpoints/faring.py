@@ -61,7 +61,7 @@ def give_up(tx: Transaction, owner: Scope, uid: bytes, tenants: Collection[int],
     endpoint = store.find(tx, owner, uid)
     if endpoint is None:
         return True
-    if reason == "failing" and endpoint.health.failing_since is None:
+    if (endpoint.health.gone_at if reason == "gone" else endpoint.health.failing_since) is None:
         return False
     disable(tx, owner, uid, None, sorted(tenants), reason)
     return True
