@@ -47,15 +47,13 @@ class Roster:
         """Return the channel of an endpoint that an offer was made for."""
         return self._channels[uid]
 
-    def offers(self, now: int) -> dict[bytes, Offer]:
-        """Return for how much each endpoint has room; one that must be read again first is left out."""
-        offers = {
-            uid: _offer(channel, now)
-            for uid, channel in self._channels.items()
-            if channel.read_at + FRESH > now
-            and (channel.consent != "unknown" or channel.has_consent or channel.is_held(now))
-        }
-        return offers | self._unusable if self._unusable else offers
+    def offer(self, uid: bytes, now: int) -> Offer | None:
+        """Return for how much an endpoint has room, None when it must be read first; may be called on any thread."""
+        unusable, channel = self._unusable.get(uid), self._channels.get(uid)
+        if unusable is not None or channel is None:
+            return unusable
+        is_asked = channel.consent != "unknown" or channel.has_consent or channel.is_held(now)
+        return _offer(channel, now) if is_asked and channel.read_at + FRESH > now else None
 
     def learn(self, strangers: Sequence[Prospect], now: int) -> list[Channel]:
         """Read endpoints, and return their channels; one that is no more is forgotten.

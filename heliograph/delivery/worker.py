@@ -249,7 +249,7 @@ class Worker:
             rules=self._rules,
             ended=over,
             released=released,
-            offers={} if self._draining else self._roster.offers(now),
+            offers=self._roster.offer,
             # Half of what is left, so that there is something for the others.
             limit=self._cargo.limit(max(0, min(MOST_CLAIMS, (left + 1) // 2))),
             idle=idle,

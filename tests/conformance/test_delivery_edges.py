@@ -219,6 +219,21 @@ def test_clock_that_goes_back_does_not_stop_an_endpoint_with_a_rate(room: Postro
     assert room.states() == ["delivered"] * 2
 
 
+def test_endpoints_that_wait_for_nothing_cost_nothing(room: Postroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(20):
+        room.endpoint(f"{number}.example", event_types=("other",))
+    one = room.endpoint("a.example")
+    worker = room.worker()
+    room.publish(type="other")
+    room.publish()
+    room.work(worker)
+    monkeypatch.setattr(worker._roster, "offer", offer := Mock(wraps=worker._roster.offer))
+    room.publish()
+    room.work(worker)
+    assert {call.args[0] for call in offer.call_args_list} == {one.uid}
+    assert set(room.states()) == {"delivered"}
+
+
 # -- order ----------------------------------------------------------------------------------------------------------
 
 
