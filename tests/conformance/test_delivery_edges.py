@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Barrier, BrokenBarrierError
 from typing import TYPE_CHECKING
 from unittest.mock import Mock
 
+import msgspec
 import pytest
 
 from heliograph.delivery.settling import Rules
 from heliograph.endpoints import actions as endpoints
+from heliograph.endpoints import faring
 from heliograph.endpoints.wishes import EndpointPatch
 from heliograph.errors import Unavailable
 from tests.conformance.postroom import DAYS, OK, SEALER, SECONDS, SILENT, Answer, Postroom, Receivers
 
 if TYPE_CHECKING:
+    from heliograph.endpoints.model import Health
     from heliograph.storage.store import Store
     from tests.conformance.stores import HandClock
 
@@ -232,6 +238,25 @@ def test_endpoints_that_wait_for_nothing_cost_nothing(room: Postroom, monkeypatc
     room.work(worker)
     assert {call.args[0] for call in offer.call_args_list} == {one.uid}
     assert set(room.states()) == {"delivered"}
+
+
+def test_what_two_workers_learn_of_one_endpoint_at_once_is_noted_by_both(room: Postroom) -> None:
+    endpoint = room.endpoint("a.example", scope=room.above)
+    both_read = Barrier(2)
+
+    def note(**changes: int) -> None:
+        def change(health: Health) -> Health:
+            # Where nobody can read what another is about to change, the second never comes.
+            with suppress(BrokenBarrierError):
+                both_read.wait(0.5)
+            return msgspec.structs.replace(health, **changes)
+
+        room.store.execute(lambda tx: faring.note(tx, room.above, endpoint.uid, change), lane=str(changes))
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda changes: note(**changes), ({"last_success_at": 1}, {"gone_at": 2})))
+    health = room.look_at(endpoint, room.above).health
+    assert (health.last_success_at, health.gone_at) == (1, 2)
 
 
 # -- order ----------------------------------------------------------------------------------------------------------
