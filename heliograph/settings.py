@@ -69,6 +69,8 @@ def _schedule(value: str) -> str | None:
         waits = parse_schedule(value)
     except ValueError:
         return "must be seconds such as 0,5,300"
+    if waits[0] != 0:
+        return "must begin with 0: the first attempt is made at once"
     if not 1 <= len(waits) <= MOST_TRIES or not all(0 <= wait <= LONGEST_WAIT for wait in waits):
         return f"must have 1 to {MOST_TRIES} waits of at most {LONGEST_WAIT} seconds"
     return None

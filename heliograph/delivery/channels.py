@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable
+from math import ceil
 from typing import Literal
 
 from heliograph.clock import MICROSECONDS
@@ -26,6 +27,9 @@ MARGIN_SECONDS = 30
 
 SPARE_SECONDS = 5
 """What has to be left of a claim when its attempt's time is out, to settle it."""
+
+ROUNDING = 1e-6
+"""What may be missing of the right to send one, since times are whole microseconds."""
 
 SLOW_SECONDS = 1.0
 _WEIGHT = 0.2
@@ -107,7 +111,12 @@ class Channel:
 
     def is_held(self, now: int) -> bool:
         """Tell whether nothing may be sent now: the receiver asked for less, or is to be disabled."""
-        return self.leaving or (self.health.slowed_until or 0) > now
+        return self.is_leaving or (self.health.slowed_until or 0) > now
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it is being disabled, or is to be."""
+        return self.leaving or self.health.gone_at is not None
 
     def room(self, now: int) -> int:
         """Return how many more deliveries are worth claiming: about what the endpoint takes in a second.
@@ -133,9 +142,12 @@ class Channel:
         rate = self._rate()
         if rate is None:
             return now
-        self._tokens = min(max(1.0, rate), self._tokens + (now - self._tokens_at) * rate / MICROSECONDS)
+        # A clock that was set back takes nothing away.
+        passed = max(0, now - self._tokens_at)
+        self._tokens = min(max(1.0, rate), self._tokens + passed * rate / MICROSECONDS)
         self._tokens_at = now
-        return now if self._tokens >= 1 else now + max(1, int((1 - self._tokens) * MICROSECONDS / rate))
+        missing = 1 - self._tokens
+        return now if missing < ROUNDING else now + ceil(missing * MICROSECONDS / rate)
 
     def _rate(self) -> float | None:
         rates = [float(self.endpoint.settings.rate)] if self.endpoint.settings.rate is not None else []
@@ -153,6 +165,10 @@ class Channel:
             self._taken, self._taken_since = 0, now
         self._taken += 1
         self._per_second = max(self._per_second, float(self._taken))
+
+    def withdrawn(self) -> None:
+        """Note that a request was not made after all: what the rate allowed is still allowed."""
+        self._tokens += 1
 
     def answered(self, now: int, seconds: float, *, success: bool) -> None:
         """Note that a request ended: more at a time after a success, one after a failure."""
@@ -206,9 +222,11 @@ class Slots:
             job = self._next_of(owner_id, channels, now)
             if channels:
                 self._ready[owner_id] = channels
-            passed = 0 if job is not None else passed + 1
             if job is not None:
                 taken.append(job)
+                passed = 0
+            elif channels:
+                passed += 1
         return taken
 
     def _next_of(self, owner_id: int, channels: OrderedDict[Channel, None], now: int) -> Job | None:
@@ -245,10 +263,14 @@ class Slots:
     def ended(self, job: Job, now: int, seconds: float, *, success: bool) -> None:
         """Free the slot of a job after that long."""
         job.channel.answered(now, seconds, success=success)
-        self.free(job)
+        self._free(job)
 
-    def free(self, job: Job) -> None:
-        """Free the slot of a job that was not sent, or has ended."""
+    def withdraw(self, job: Job) -> None:
+        """Free the slot of a job that was taken and not sent."""
+        job.channel.withdrawn()
+        self._free(job)
+
+    def _free(self, job: Job) -> None:
         channel = job.channel
         channel.in_flight -= 1
         self.in_flight -= 1

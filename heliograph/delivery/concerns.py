@@ -13,8 +13,8 @@ from heliograph.delivery import policy
 from heliograph.delivery.channels import Channel
 from heliograph.delivery.outcome import OURS, Outcome
 from heliograph.delivery.rendering import Consent, consent_headers, read_consent
-from heliograph.delivery.sender import Attempt
-from heliograph.delivery.settling import TIMED_OUT, Ended, Rules, concern
+from heliograph.delivery.settling import TIMED_OUT, Rules, concern
+from heliograph.delivery.transfer import Attempt, Sending
 from heliograph.endpoints import faring
 from heliograph.endpoints.model import Health
 from heliograph.errors import Refusal
@@ -33,10 +33,13 @@ class Concerns:
     """Writes in transactions of its own, and has the worker told of what came of them."""
 
     def __init__(
-        self, database: Store, rules: Rules, later: Later, changed: Callable[[Channel], None]
+        self, database: Store, rules: Rules, sender: Sending, origin: str, later: Later,
+        changed: Callable[[Channel], None],
     ) -> None:  # fmt: skip
         self._database = database
         self._rules = rules
+        self._sender = sender
+        self._origin = origin
         self._later = later
         self._changed = changed
         self.writing = 0
@@ -53,9 +56,17 @@ class Concerns:
 
     # -- warning and disabling ---------------------------------------------------------------------------------------
 
-    def see_to(self, channel: Channel, ended: Sequence[Ended], now: int) -> None:
+    def take_up(self, channel: Channel, now: int) -> None:
+        """Do what is called for with an endpoint that has just been read."""
+        if channel.health.gone_at is not None:
+            # Whoever was told so did not live to disable it, or could not.
+            self.see_to(channel, now)
+        else:
+            self._ask(channel)
+
+    def see_to(self, channel: Channel, now: int) -> None:
         """Do what is called for after failed attempts."""
-        wanted = concern(self._rules, channel.health, ended, now)
+        wanted = concern(self._rules, channel.health, now)
         if wanted is None or channel.leaving:
             return
         owner_id, uid = channel.owner_id, channel.endpoint.uid
@@ -90,38 +101,40 @@ class Concerns:
             log.error("an endpoint could not be disabled: %r", value)
         if not succeeded or not value:
             channel.leaving = False
-        # What is to be sent to it is given back, and what is read of it next says that it is disabled.
-        channel.read_at = 0
+        else:
+            # What is read of it next says that it is disabled.
+            channel.read_at = 0
         self._changed(channel)
 
     # -- consent -----------------------------------------------------------------------------------------------------
 
-    def question(self, channel: Channel, origin: str) -> Attempt | None:
-        """Return the request that asks for a receiver's consent, where it is wanted and not under way or had."""
+    def _ask(self, channel: Channel) -> None:
+        """Ask for a receiver's consent, where it is wanted and not under way or had."""
         if channel.has_consent or channel.consent == "asked":
-            return None
+            return
         channel.consent = "asked"
         secrets = channel.secrets
-        return Attempt(
+        attempt = Attempt(
             key="consent",
             tenant_uid=channel.owner_uid,
             destination=channel.destination,
-            headers=(*consent_headers(channel.endpoint, origin), *secrets.headers),
+            headers=(*consent_headers(channel.endpoint, self._origin), *secrets.headers),
             method="OPTIONS",
             timeout=channel.endpoint.settings.timeout,
             ca=secrets.ca,
             certificate=secrets.client_certificate,
             private_key=None if secrets.client_key is None else Secret(secrets.client_key),
         )
+        self._sender.send(attempt, partial(self._answered, channel, channel.endpoint.url))
 
-    def answered(self, channel: Channel, url: str, origin: str, outcome: Outcome) -> None:
+    def _answered(self, channel: Channel, url: str, outcome: Outcome) -> None:
         """Take the answer of the receiver that was asked at that URL; called on the sender's thread."""
-        self._later(partial(self._judge, channel, url, origin, outcome))
+        self._later(partial(self._judge, channel, url, outcome))
 
-    def _judge(self, channel: Channel, url: str, origin: str, outcome: Outcome) -> None:
+    def _judge(self, channel: Channel, url: str, outcome: Outcome) -> None:
         if channel.endpoint.url != url:
             return  # another receiver is asked by now
-        consent = read_consent(outcome.headers, origin)
+        consent = read_consent(outcome.headers, self._origin)
         if outcome.outcome in OURS:
             channel.consent = "unknown"
         elif consent.given or channel.endpoint.settings.consent == "required":
@@ -141,7 +154,7 @@ class Concerns:
             channel.health = value
         self._changed(channel)
         if not given:
-            self.see_to(channel, (), self._database.clock.now())
+            self.see_to(channel, self._database.clock.now())
 
 
 def _warn(tx: Transaction, owner_id: int, uid: bytes) -> Health | None:

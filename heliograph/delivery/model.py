@@ -99,13 +99,13 @@ class Claimed(msgspec.Struct, frozen=True):
 
 
 class Prospect(msgspec.Struct, frozen=True):
-    """An endpoint that gets a tenant's events, and when the first of its deliveries there is due."""
+    """An endpoint that has yet to get events of a tenant, and when the first of these deliveries is due."""
 
     endpoint_uid: bytes
     owner_id: int
     state: str
     version: int
-    first_due: int | None
+    first_due: int
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ subscription, 429, 502, 503 and 504 ask for less, and long failure disables.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Literal
 
@@ -91,7 +92,9 @@ def after(health: Health, reply: Reply, now: int) -> Health:
             health, failing_since=None, warned_at=None, last_success_at=now, slowed_until=None, slow_step=0
         )  # fmt: skip
     since = now if health.failing_since is None else health.failing_since
-    health = msgspec.structs.replace(health, failing_since=since, last_failure_at=now)
+    health = msgspec.structs.replace(
+        health, failing_since=since, last_failure_at=now, gone_at=now if answer == "gone" else health.gone_at
+    )
     if answer != "less":
         return health
     until, step = health.slowed_until, health.slow_step
@@ -107,14 +110,16 @@ def after(health: Health, reply: Reply, now: int) -> Health:
 def verdict(health: Health, now: int, warn_after: int, disable_after: int) -> Literal["fine", "warn", "disable"]:
     """Tell whether an endpoint has failed for so long that its owner is warned, or that it is disabled.
 
-    `warn_after` and `disable_after` are microseconds without a single success.
+    `warn_after` and `disable_after` are microseconds without a single success. However seldom it is tried, its owner
+    is warned first and then has the time between the two.
     """
     if health.failing_since is None:
         return "fine"
     failing = now - health.failing_since
-    if failing >= disable_after:
-        return "disable"
-    return "warn" if failing >= warn_after and health.warned_at is None else "fine"
+    if health.warned_at is None:
+        return "warn" if failing >= warn_after else "fine"
+    warned = now - health.warned_at
+    return "disable" if failing >= disable_after and warned >= disable_after - warn_after else "fine"
 
 
 def retry_after(value: str | None, now: int) -> int | None:
@@ -129,7 +134,10 @@ def retry_after(value: str | None, now: int) -> int | None:
         seconds = min(int(text[:10]), LONGEST_RETRY_AFTER)
         return now + seconds * MICROSECONDS
     try:
-        at = int(parsedate_to_datetime(text).timestamp() * MICROSECONDS)
+        moment = parsedate_to_datetime(text)
+        # The oldest of the three forms names no zone, and means UTC all the same.
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        at = int(moment.timestamp() * MICROSECONDS)
     except (ValueError, OverflowError, TypeError):
         return None
     return min(max(at, now), now + LONGEST_RETRY_AFTER * MICROSECONDS)

@@ -74,7 +74,7 @@ def jobs_of(
 ) -> tuple[list[Job], list[Job]]:
     """Return the jobs for what a turn claimed, and those to give back because their messages exceed `room` bytes.
 
-    What cannot be read or rendered is left alone until its claim ends, and then claimed again.
+    What cannot be read is given back, too. What cannot be rendered is left alone until its claim ends.
     """
     scope = done.scope
     assert scope is not None
@@ -87,7 +87,7 @@ def jobs_of(
         messages = database.read(partial(_messages, scope=scope, names=sorted(set(names)), room=room))
     except Refusal as refusal:
         log.warning("events to deliver could not be read: %s", refusal.detail)
-        return [], []
+        messages = {}
     jobs: list[Job] = []
     left: list[Job] = []
     for (claimed, until), channel, name in zip(done.claims, channels, names, strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from heliograph.clock import MICROSECONDS
 from heliograph.delivery.channels import Channel
@@ -13,6 +14,7 @@ from heliograph.delivery.turn import Offer
 from heliograph.endpoints import faring
 from heliograph.endpoints.model import Endpoint, EndpointSecrets
 from heliograph.endpoints.sealed import unseal
+from heliograph.errors import Refusal
 from heliograph.ids import Uid
 from heliograph.storage.engine import Transaction
 from heliograph.storage.sealing import Sealer
@@ -45,32 +47,26 @@ class Roster:
         """Return the channel of an endpoint that an offer was made for."""
         return self._channels[uid]
 
-    def offers(self, now: int) -> dict[bytes, Offer]:
-        """Return for how much each endpoint has room; one that must be read again first is left out."""
-        offers = {
-            uid: _offer(channel, now)
-            for uid, channel in self._channels.items()
-            if channel.read_at + FRESH > now
-            and (channel.consent != "unknown" or channel.has_consent or channel.is_held(now))
-        }
-        return offers | self._unusable if self._unusable else offers
+    def offer(self, uid: bytes, now: int) -> Offer | None:
+        """Return for how much an endpoint has room, None when it must be read first; may be called on any thread."""
+        unusable, channel = self._unusable.get(uid), self._channels.get(uid)
+        if unusable is not None or channel is None:
+            return unusable
+        is_asked = channel.consent != "unknown" or channel.has_consent or channel.is_held(now)
+        return _offer(channel, now) if is_asked and channel.read_at + FRESH > now else None
 
     def learn(self, strangers: Sequence[Prospect], now: int) -> list[Channel]:
         """Read endpoints, and return their channels; one that is no more is forgotten.
 
-        Raises:
-            Unavailable: when the database cannot be read.
+        When the database cannot be read nothing is learned: they stay strangers.
         """
-
-        def read(tx: Transaction) -> list[tuple[Prospect, Scope, Endpoint | None]]:
-            owners = {owner_id: as_system(tx, owner_id) for owner_id in {one.owner_id for one in strangers}}
-            return [
-                (one, owners[one.owner_id], faring.find(tx, owners[one.owner_id], one.endpoint_uid))
-                for one in strangers
-            ]
-
+        try:
+            read = self._database.read(partial(self._read, strangers=strangers))
+        except Refusal as refusal:
+            log.warning("endpoints could not be read: %s", refusal.detail)
+            return []
         found = []
-        for one, owner, endpoint in self._database.read(read):
+        for one, owner, endpoint in read:
             if endpoint is None:
                 self._channels.pop(one.endpoint_uid, None)
                 continue
@@ -85,6 +81,14 @@ class Roster:
             channel.read_at = now
             found.append(channel)
         return found
+
+    def _read(
+        self, tx: Transaction, strangers: Sequence[Prospect]
+    ) -> list[tuple[Prospect, Scope, Endpoint | None]]:  # fmt: skip
+        owners = {owner_id: as_system(tx, owner_id) for owner_id in {one.owner_id for one in strangers}}
+        return [
+            (one, owners[one.owner_id], faring.find(tx, owners[one.owner_id], one.endpoint_uid)) for one in strangers
+        ]
 
     def _know(self, owner: Scope, endpoint: Endpoint) -> Channel:
         channel = self._channels.get(endpoint.uid)
@@ -103,7 +107,7 @@ class Roster:
 
 
 def _offer(channel: Channel, now: int) -> Offer:
-    held_until = now + LEAVING if channel.leaving else channel.health.slowed_until or 0
+    held_until = now + LEAVING if channel.is_leaving else channel.health.slowed_until or 0
     settings = channel.endpoint.settings
     return Offer(
         channel.endpoint.version, channel.room(now), channel.lease, settings.ordering == "entity", held_until

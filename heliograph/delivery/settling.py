@@ -45,15 +45,22 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     disable_after: int = 5 * 86_400 * MICROSECONDS
 
 
+class Sent(msgspec.Struct, frozen=True):
+    """What was sent, whatever becomes of the endpoint meanwhile: `headers` as they may be shown; microseconds UTC."""
+
+    url: str
+    headers: Headers
+    at: int
+
+
 class Ended(msgspec.Struct, frozen=True):
-    """An attempt that is over: `headers` were sent, as they may be shown; times in microseconds UTC."""
+    """An attempt that is over; `at` in microseconds UTC."""
 
     job: Job
+    sent: Sent
     outcome: Outcome
     reply: policy.Reply
-    headers: Headers
-    started_at: int
-    ended_at: int
+    at: int
 
     @property
     def is_ours(self) -> bool:
@@ -61,9 +68,9 @@ class Ended(msgspec.Struct, frozen=True):
         return self.outcome.outcome in OURS
 
 
-def ended(job: Job, outcome: Outcome, headers: Headers, started_at: int, ended_at: int) -> Ended:
+def ended(job: Job, sent: Sent, outcome: Outcome, now: int) -> Ended:
     """Judge the end of an attempt."""
-    return Ended(job, outcome, _reply(outcome, ended_at), headers, started_at, ended_at)
+    return Ended(job, sent, outcome, _reply(outcome, now), now)
 
 
 def _reply(outcome: Outcome, now: int) -> policy.Reply:
@@ -71,8 +78,10 @@ def _reply(outcome: Outcome, now: int) -> policy.Reply:
     if outcome.delivered:
         return policy.Reply(status=outcome.status)
     value = next((text for name, text in outcome.headers if name.lower() == "retry-after"), None)
-    # A status that came with an answer which then broke off is no success.
-    usable = outcome.status is None or outcome.status >= 300
+    # A status that came with an answer which then broke off is neither a success nor a farewell.
+    usable = outcome.outcome == "gone" or (
+        outcome.status is not None and outcome.status >= 300 and outcome.status != 410
+    )
     return policy.Reply(
         status=outcome.status if usable else None,
         timed_out=outcome.outcome in TIMED_OUT,
@@ -142,8 +151,8 @@ def _record(ended: Ended) -> AttemptRecord:
     timings = outcome.timings
     detail = AttemptDetail(
         message=outcome.message,
-        url=ended.job.channel.destination.url,
-        request_headers=ended.headers,
+        url=ended.sent.url,
+        request_headers=ended.sent.headers,
         response_headers=outcome.headers,
         body=outcome.body,
         truncated=outcome.truncated,
@@ -152,7 +161,7 @@ def _record(ended: Ended) -> AttemptRecord:
         timing=Timing(timings.resolve, timings.connect, timings.tls, timings.first_byte, timings.total),
     )
     return AttemptRecord(
-        number=ended.job.attempt, started_at=ended.started_at, error_class=outcome.outcome, status=outcome.status,
+        number=ended.job.attempt, started_at=ended.sent.at, error_class=outcome.outcome, status=outcome.status,
         detail=detail,
     )  # fmt: skip
 
@@ -183,26 +192,29 @@ def _tell(tx: Transaction, scope: Scope, definition: EventDefinition, ended: End
 
 
 def fare(tx: Transaction, ended: Sequence[Ended]) -> dict[Channel, Health]:
-    """Note how endpoints fare, and return it; written only where it changes, or the last success is old."""
-    by_channel: dict[Channel, list[Ended]] = {}
+    """Note how endpoints fare, and return it; written only where it changes, or the last success is old.
+
+    What the receiver at another URL answered, where the endpoint led before, says nothing about this one.
+    """
+    by_channel: dict[tuple[bytes, str], list[Ended]] = {}
     for one in ended:
         if not one.is_ours:
-            by_channel.setdefault(one.job.channel, []).append(one)
+            by_channel.setdefault((one.job.channel.endpoint.uid, one.sent.url), []).append(one)
     known: dict[Channel, Health] = {}
     # In one order, so that two transactions never wait for each other.
-    for channel, ends in sorted(by_channel.items(), key=lambda pair: pair[0].endpoint.uid):
+    for (uid, url), ends in sorted(by_channel.items(), key=lambda pair: pair[0]):
+        channel = ends[0].job.channel
         change = partial(_after, ends=ends)
-        health = change(channel.health)
-        if _is_worth_a_write(channel.health, health):
-            stored = faring.note(tx, as_system(tx, channel.owner_id), channel.endpoint.uid, change)
-            health = health if stored is None else stored
-            known[channel] = health
+        if _is_worth_a_write(channel.health, change(channel.health)):
+            stored = faring.note(tx, as_system(tx, channel.owner_id), uid, change, url)
+            if stored is not None:
+                known[channel] = stored
     return known
 
 
 def _after(health: Health, ends: Sequence[Ended]) -> Health:
     for one in ends:
-        health = policy.after(health, one.reply, one.ended_at)
+        health = policy.after(health, one.reply, one.at)
         if not one.outcome.delivered:
             health = msgspec.structs.replace(health, last_error=one.outcome.outcome)
     return health
@@ -214,9 +226,9 @@ def _is_worth_a_write(old: Health, new: Health) -> bool:
     return (new.last_success_at or 0) - (old.last_success_at or 0) >= SUCCESS_SECONDS * MICROSECONDS
 
 
-def concern(rules: Rules, health: Health, ended: Sequence[Ended], now: int) -> Concern | None:
-    """Tell what is to be done about an endpoint after these attempts."""
-    if any(one.outcome.outcome == "gone" for one in ended):
+def concern(rules: Rules, health: Health, now: int) -> Concern | None:
+    """Tell what is to be done about an endpoint that fares like this."""
+    if health.gone_at is not None:
         return "gone"
     verdict = policy.verdict(health, now, rules.warn_after, rules.disable_after)
     return None if verdict == "fine" else verdict

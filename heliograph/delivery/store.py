@@ -64,8 +64,10 @@ def insert_deliveries(tx: Transaction, scope: Scope, rows: Sequence[Row]) -> Non
 
 _DUE = "tenant_id = :tenant_id and endpoint_uid = :endpoint_uid and state = 0 and due_at <= :now"
 # The plus keeps SQLite from going through all that is due instead of looking up the few that were chosen.
+# Who held it until now never told what came of it, so that attempt is forgiven.
 _CLAIM = (
-    "update delivery set due_at = :until, attempts = attempts + 1, claim = :claim where tenant_id = :tenant_id"
+    "update delivery set due_at = :until, attempts = attempts + 1, claim = :claim,"
+    " forgiven = forgiven + case when claim is null then 0 else 1 end where tenant_id = :tenant_id"
     " and endpoint_uid = :endpoint_uid and +state = 0 and +due_at <= :now and seq in ({chosen})"
     " returning endpoint_uid, seq, attempts, forgiven, entity_key, exhausted_at, created_at"
 )
@@ -92,8 +94,8 @@ def claim_in_order(
 ) -> list[Claimed]:
     """Take what is due first, of each target entity only the first that is pending.
 
-    Those behind it are put off until it is due again, so that they are not looked at before. It looks beyond the
-    limit, so that many of one entity do not keep the others from being found.
+    Those behind it are put off until it is due again, so that they are not looked at before; `hand_on` calls them. It
+    looks beyond the limit, so that many of one entity do not keep the others from being found.
     """
     values: dict[str, Any] = {"tenant_id": scope.tenant_id, "endpoint_uid": endpoint_uid}
     earlier = (
@@ -101,16 +103,22 @@ def claim_in_order(
         " and e.entity_key = d.entity_key and e.state = 0 and e.seq < d.seq order by e.seq limit 1"
     )
     rows = tx.all(
-        f"select d.seq, ({earlier.format(column='due_at')}) from (select seq, due_at, entity_key from delivery"
+        f"select d.seq, ({earlier.format(column='due_at')}), d.is_new from (select seq, due_at, entity_key,"
+        " case when attempts = forgiven then 1 else 0 end as is_new from delivery"
         f" where {_DUE} order by due_at, seq limit :limit) as d order by d.due_at, d.seq",
         **values, now=tx.now, limit=max(limit, LOOKED_AT),
     )  # fmt: skip
-    first = [seq for seq, due in rows if due is None]
+    first = [seq for seq, due, _ in rows if due is None]
     tx.run_many(
         "update delivery set due_at = :later where tenant_id = :tenant_id and endpoint_uid = :endpoint_uid"
         " and seq = :seq and state = 0",
-        # The first may be due now as well, and is then taken right here.
-        [{**values, "seq": seq, "later": max(due, until)} for seq, due in rows if due is not None],
+        # The first may be due now as well, and is then taken right here. One that failed before it had to wait is
+        # called by nobody: it cannot be told from one that waits for its next attempt.
+        [
+            {**values, "seq": seq, "later": max(due, until) if is_new else until}
+            for seq, due, is_new in rows
+            if due is not None
+        ],
     )
     claimed = tx.run_many(
         _CLAIM.format(chosen=":seq"),
@@ -165,7 +173,7 @@ def hand_on(tx: Transaction, scope: Scope, entities: Sequence[tuple[bytes, int]]
     """Let the next pending delivery of each (endpoint, entity) be due now, as the one before it is settled."""
     tx.run_many(
         "update delivery set due_at = :now where tenant_id = :tenant_id and endpoint_uid = :endpoint_uid"
-        " and state = 0 and attempts = 0 and due_at > :now and seq = (select min(seq) from delivery"
+        " and state = 0 and attempts = forgiven and due_at > :now and seq = (select min(seq) from delivery"
         " where tenant_id = :tenant_id and endpoint_uid = :endpoint_uid and entity_key = :entity_key and state = 0)",
         [
             {"tenant_id": scope.tenant_id, "endpoint_uid": uid, "entity_key": key, "now": tx.now}
@@ -237,8 +245,9 @@ def list_some(
     """
     values: dict[str, Any] = {"low": seqs[0], "high": min(seqs[1], before[0] + 1), "limit": limit}
     condition = " and seq >= :low and seq < :high"
-    failed = [STATES.index(state) for state in wanted.states if state in ("exhausted", "cancelled")]
-    only_failed = bool(failed) and len(failed) == len(wanted.states)
+    states = dict.fromkeys(wanted.states)
+    failed = [STATES.index(state) for state in states if state in ("exhausted", "cancelled")]
+    only_failed = bool(failed) and len(failed) == len(states)
     index = "delivery_failed" if only_failed else None
     if wanted.endpoint_uid is not None:
         condition += " and endpoint_uid = :endpoint_uid and seq < :before"
@@ -273,9 +282,17 @@ def list_attempts(
 
 
 def renew(tx: Transaction, scope: Scope, endpoint_uid: bytes, seq: int) -> None:
-    """Let a delivery be tried again as if it never had been; its attempts stay and their numbers go on."""
+    """Let a delivery be tried again as if it never had been; its attempts stay and their numbers go on.
+
+    Where another of its entity is being tried, it waits for that one.
+    """
+    under_way = (
+        "select max(o.due_at) from delivery o where o.tenant_id = :tenant_id and o.endpoint_uid = :endpoint_uid"
+        " and o.entity_key = delivery.entity_key and o.state = 0 and o.claim is not null and o.due_at > :now"
+    )
     tx.run(
-        "update delivery set state = 0, due_at = :now, forgiven = attempts, claim = null, settled_at = null"
+        f"update delivery set state = 0, due_at = coalesce(({under_way}), :now), forgiven = attempts, claim = null,"
+        " settled_at = null"
         " where tenant_id = :tenant_id and endpoint_uid = :endpoint_uid and seq = :seq"
         # One that is being tried is left to whoever tries it.
         " and (state <> 0 or claim is null)",
@@ -311,7 +328,9 @@ def forget(tx: Transaction, scope: Scope, before: int, after: Place, limit: int)
     old = [row for row in rows if row[2] != PENDING and row[3] is not None and row[3] < before]
     for table in ("delivery_attempt", "delivery"):
         tx.run_many(
-            f"delete from {table} where tenant_id = :tenant_id and endpoint_uid = :endpoint_uid and seq = :seq",
+            # Somebody may have had it sent again since it was read.
+            f"delete from {table} where tenant_id = :tenant_id and endpoint_uid = :endpoint_uid and seq = :seq"
+            + (" and state <> 0" if table == "delivery" else ""),
             [{"tenant_id": scope.tenant_id, "endpoint_uid": row[1], "seq": row[0]} for row in old],
         )
     more = len(rows) == limit and rows[-1][4] < before

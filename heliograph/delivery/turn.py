@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -57,16 +57,17 @@ class Done(msgspec.Struct):
     let_go: bool = False
     health: dict[Channel, Health] = {}
     active: frozenset[tuple[bytes, int]] | None = None
-    """The endpoints, with their versions, that get what is due in the tenant; None when nobody looked."""
+    """The endpoints, with their versions, that get what is pending in the tenant; None when nobody looked."""
     is_over: bool = True
     """Whether there is nothing to do in the tenant before `next_due`."""
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """What a turn starts from; nothing here changes while it waits for its transaction.
+    """What a turn starts from; nothing else changes while it waits for its transaction.
 
     `holder` names the worker, `held_until` is when its lease of the tenant ends. `idle` when nothing of the tenant is
-    claimed or under way. `limit` is how many deliveries may be claimed in all.
+    claimed or under way. `limit` is how many deliveries may be claimed in all. `offers` is asked inside of the
+    transaction, on a writer's thread, for how much an endpoint has room at that time: few of many are asked about.
     """
 
     tenant_id: int
@@ -75,7 +76,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     rules: Rules
     ended: Sequence[Ended]
     released: Sequence[Job]
-    offers: Mapping[bytes, Offer]
+    offers: Callable[[bytes, int], Offer | None]
     limit: int
     idle: bool
     stopping: bool
@@ -110,7 +111,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
     def _hold(self, tx: Transaction, scope: Scope, done: Done, at_least: int) -> bool:
         """Make sure that the tenant is this worker's for a while."""
-        if done.held_until < tx.now + at_least:
+        if done.held_until <= tx.now + at_least:
             done.held_until = tx.now + LEASE
             done.is_held = due.hold(tx, scope, self.holder, done.held_until)
         return done.is_held
@@ -123,15 +124,13 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     def _claim(self, tx: Transaction, scope: Scope, done: Done) -> None:
         active = [one for one in due.prospects(tx, scope) if one.state == "active"]
         done.active = frozenset((one.endpoint_uid, one.version) for one in active)
-        waiting = [one for one in active if one.first_due is not None]
         ready: list[tuple[Prospect, Offer]] = []
         later: list[int] = []
         held = self._held_since(done)
-        for one in waiting:
-            first_due = one.first_due or 0
-            offer = self.offers.get(one.endpoint_uid)
-            if first_due > tx.now:
-                later.append(first_due)
+        for one in active:
+            offer = self.offers(one.endpoint_uid, tx.now)
+            if one.first_due > tx.now:
+                later.append(one.first_due)
             elif offer is None or offer.version != one.version:
                 done.strangers.append(one)
             elif (until := max(offer.held_until, held.get(one.endpoint_uid, 0))) > tx.now:
@@ -141,9 +140,9 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
             else:
                 later.append(tx.now + RECHECK)
         done.next_due = min(later, default=None)
-        done.oldest_due = min((one.first_due or 0 for one in waiting), default=None)
+        done.oldest_due = min((one.first_due for one in active), default=None)
         if ready and self.limit > 0:
-            self._claim_due(tx, scope, done, sorted(ready, key=lambda pair: pair[0].first_due or 0)[: self.limit])
+            self._claim_due(tx, scope, done, sorted(ready, key=lambda pair: pair[0].first_due)[: self.limit])
         if ready and not done.claims:
             # There is no slot for it; or all that was looked at waits for others, and more lies behind it.
             done.next_due = tx.now if self.limit > 0 else min([tx.now + RECHECK, *later])
@@ -153,7 +152,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
         """Return until when endpoints are left alone by what was settled in this very transaction."""
         held = {channel.endpoint.uid: health.slowed_until or 0 for channel, health in done.health.items()}
         gone = [one for one in self.ended if one.outcome.outcome == "gone"]
-        return held | {one.job.channel.endpoint.uid: one.ended_at + RECHECK for one in gone}
+        return held | {one.job.channel.endpoint.uid: one.at + RECHECK for one in gone}
 
     def _claim_due(self, tx: Transaction, scope: Scope, done: Done, ready: list[tuple[Prospect, Offer]]) -> None:
         """Claim as evenly as the limit allows of the endpoints that have room."""

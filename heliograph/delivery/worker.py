@@ -21,12 +21,11 @@ from heliograph.delivery.concerns import Concerns
 from heliograph.delivery.counters import Counters
 from heliograph.delivery.due import store as due
 from heliograph.delivery.fanout import WAKE
-from heliograph.delivery.model import Headers
 from heliograph.delivery.outcome import Outcome
 from heliograph.delivery.preparing import Cargo, jobs_of
 from heliograph.delivery.rendering import request_headers, shown
 from heliograph.delivery.roster import Roster
-from heliograph.delivery.settling import Ended, Rules, ended
+from heliograph.delivery.settling import Ended, Rules, Sent, ended
 from heliograph.delivery.transfer import Attempt, Sending
 from heliograph.delivery.turn import LEASE, MOST_CLAIMS, Done, Turn
 from heliograph.errors import Refusal
@@ -94,7 +93,7 @@ class Worker:
         self._roster = Roster(database, sealer)
         self._slots = Slots(slots)
         self._cargo = Cargo()
-        self._concerns = Concerns(database, rules, self._later, self._change_of_heart)
+        self._concerns = Concerns(database, rules, sender, origin, self._later, self._change_of_heart)
         self._tenants: dict[int, _Tenant] = {}
         self._poll_at = 0
         self._draining = False
@@ -250,7 +249,7 @@ class Worker:
             rules=self._rules,
             ended=over,
             released=released,
-            offers={} if self._draining else self._roster.offers(now),
+            offers=self._roster.offer,
             # Half of what is left, so that there is something for the others.
             limit=self._cargo.limit(max(0, min(MOST_CLAIMS, (left + 1) // 2))),
             idle=idle,
@@ -297,11 +296,13 @@ class Worker:
             self._release_of(tenant, done.active)
         if done.strangers:
             for channel in self._roster.learn(done.strangers, now):
-                self._ask(channel)
+                self._concerns.take_up(channel, now)
             tenant.look_at = 0
         if done.claims:
             tenant.look_at = 0 if len(done.claims) >= turn.limit else tenant.look_at
             jobs, left = jobs_of(self._database, self._roster, self.counters, done, now, self._cargo.room)
+            if self._draining:
+                jobs, left = [], [*left, *jobs]
             tenant.outstanding += len(jobs) + len(left)
             tenant.released += left
             self._cargo.load(jobs)
@@ -324,7 +325,7 @@ class Worker:
         for channel, failed in by_channel.items():
             channel.failures -= len(failed)
             if not all(one.is_ours for one in failed):
-                self._concerns.see_to(channel, failed, now)
+                self._concerns.see_to(channel, now)
             self._slots.resume(channel)
 
     # -- requests ----------------------------------------------------------------------------------------------------
@@ -334,26 +335,27 @@ class Worker:
             return
         for job in self._slots.take(now):
             if is_stale(job, now) or job.channel.is_held(now):
-                self._slots.free(job)
+                self._slots.withdraw(job)
                 self._release([job])
                 continue
+            sent = Sent(job.channel.endpoint.url, (), now)
             try:
-                headers, attempt = self._attempt(job, now)
-                self._sender.send(attempt, partial(self._answered, job, headers, now))
+                attempt = self._attempt(job, now)
+                sent = Sent(sent.url, shown(attempt.headers, job.channel.secrets), now)
+                self._sender.send(attempt, partial(self._answered, job, sent))
             except Exception:
                 log.exception("a delivery to %s could not be sent", job.channel.endpoint.uid.hex())
                 failure = Outcome(key="", outcome="sender_failed", message="The request could not be made.")
-                self._answered(job, (), now, failure)
+                self._answered(job, sent, failure)
 
-    def _attempt(self, job: Job, now: int) -> tuple[Headers, Attempt]:
+    def _attempt(self, job: Job, now: int) -> Attempt:
         channel = job.channel
         secrets, endpoint = channel.secrets, channel.endpoint
-        headers = request_headers(job.message, endpoint, secrets, now, self._origin)
-        return headers, Attempt(
+        return Attempt(
             key=job.message.id,
             tenant_uid=channel.owner_uid,
             destination=channel.destination,
-            headers=headers,
+            headers=request_headers(job.message, endpoint, secrets, now, self._origin),
             body=job.message.body,
             timeout=endpoint.settings.timeout,
             ca=secrets.ca,
@@ -361,11 +363,11 @@ class Worker:
             private_key=None if secrets.client_key is None else Secret(secrets.client_key),
         )
 
-    def _answered(self, job: Job, headers: Headers, started_at: int, outcome: Outcome) -> None:
+    def _answered(self, job: Job, sent: Sent, outcome: Outcome) -> None:
         """Take what came of a request; called on the sender's thread."""
-        self._later(partial(self._end, job, headers, started_at, outcome))
+        self._later(partial(self._end, job, sent, outcome))
 
-    def _end(self, job: Job, headers: Headers, started_at: int, outcome: Outcome) -> None:
+    def _end(self, job: Job, sent: Sent, outcome: Outcome) -> None:
         now = self._database.clock.now()
         self._slots.ended(job, now, outcome.timings.total / MICROSECONDS, success=outcome.delivered)
         if outcome.outcome == "shutdown":
@@ -373,8 +375,7 @@ class Worker:
             return
         self.counters.count_attempt(outcome.outcome)
         job.channel.failures += not outcome.delivered
-        kept = shown(headers, job.channel.secrets)
-        self._tenant_of(job).ended.append(ended(job, outcome, kept, started_at, now))
+        self._tenant_of(job).ended.append(ended(job, sent, outcome, now))
 
     def _release(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
@@ -391,8 +392,3 @@ class Worker:
 
     def _tenant_of(self, job: Job) -> _Tenant:
         return self._tenants[job.tenant_id]
-
-    def _ask(self, channel: Channel) -> None:
-        attempt = self._concerns.question(channel, self._origin)
-        if attempt is not None:
-            self._sender.send(attempt, partial(self._concerns.answered, channel, channel.endpoint.url, self._origin))

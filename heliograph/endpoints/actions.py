@@ -157,8 +157,8 @@ def update(
         sealed = seal(sealer, scope.tenant_id, uid, new_secrets)
     health = before.health
     if url != before.url:
-        # What one receiver consented to says nothing about another.
-        health = msgspec.structs.replace(health, consented_at=None, allowed_rate=None)
+        # What one receiver consented to, and how it fared, says nothing about another.
+        health = msgspec.structs.replace(health.forgiven(), consented_at=None, allowed_rate=None)
         store.save_health(tx, scope, uid, health)
     after = save(tx, scope, before, url=url, settings=settings, sealed_secrets=sealed, health=health)
     if not MATCHED.isdisjoint(changed):

@@ -30,7 +30,7 @@ def note(
     With `url`, what is to be noted is about the receiver there, and None also means that the endpoint has another by
     now.
     """
-    endpoint = store.find(tx, owner, uid)
+    endpoint = store.find(tx, owner, uid, lock=True)
     if endpoint is None or url not in (None, endpoint.url):
         return None
     health = change(endpoint.health)
@@ -41,7 +41,7 @@ def note(
 
 def warn(tx: Transaction, owner: Scope, uid: bytes) -> Health | None:
     """Tell once that nothing has reached an endpoint for long; nothing when it was told, or something did."""
-    endpoint = store.find(tx, owner, uid)
+    endpoint = store.find(tx, owner, uid, lock=True)
     if endpoint is None or endpoint.state == "disabled":
         return None
     health = endpoint.health
@@ -58,10 +58,10 @@ def warn(tx: Transaction, owner: Scope, uid: bytes) -> Health | None:
 
 def give_up(tx: Transaction, owner: Scope, uid: bytes, tenants: Collection[int], reason: DisabledReason) -> bool:
     """Disable an endpoint that wants nothing more, or that nothing reaches; tell whether it is disabled now."""
-    endpoint = store.find(tx, owner, uid)
+    endpoint = store.find(tx, owner, uid, lock=True)
     if endpoint is None:
         return True
-    if reason == "failing" and endpoint.health.failing_since is None:
+    if (endpoint.health.gone_at if reason == "gone" else endpoint.health.failing_since) is None:
         return False
     disable(tx, owner, uid, None, sorted(tenants), reason)
     return True

@@ -118,7 +118,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """How an endpoint fares; times in microseconds UTC.
 
     `failing_since` is the first failure after the last success. `slowed_until` is when the next attempt of any
-    delivery may begin after the receiver asked for less; `slow_step` counts how often it did in a row.
+    delivery may begin after the receiver asked for less; `slow_step` counts how often it did in a row. `gone_at` is
+    there once it answered 410, until the endpoint has been disabled for that and enabled again.
     """
 
     failing_since: int | None = None
@@ -128,10 +129,17 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     last_error: str | None = None
     slowed_until: int | None = None
     slow_step: int = 0
+    gone_at: int | None = None
     disabled_at: int | None = None
     disabled_reason: DisabledReason | None = None
     consented_at: int | None = None
     allowed_rate: int | None = None
+
+    def forgiven(self) -> Health:
+        """Return it without the failures, and what followed from them."""
+        return msgspec.structs.replace(
+            self, failing_since=None, warned_at=None, slowed_until=None, slow_step=0, gone_at=None
+        )
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):

@@ -60,9 +60,10 @@ def delete(tx: Transaction, scope: Scope, uid: bytes) -> None:
     tx.run("delete from endpoint where tenant_id = :tenant_id and uid = :uid", tenant_id=scope.tenant_id, uid=uid)
 
 
-def find(tx: Transaction, scope: Scope, uid: bytes) -> Endpoint | None:
-    """Read one endpoint that the tenant owns."""
-    row = tx.one(f"{_ENDPOINT} and uid = :uid", tenant_id=scope.tenant_id, uid=uid)
+def find(tx: Transaction, scope: Scope, uid: bytes, *, lock: bool = False) -> Endpoint | None:
+    """Read one endpoint that the tenant owns; with `lock`, nobody else changes it before this transaction ends."""
+    locked = " for update" if lock and tx.dialect == "postgres" else ""
+    row = tx.one(f"{_ENDPOINT} and uid = :uid{locked}", tenant_id=scope.tenant_id, uid=uid)
     return None if row is None else _endpoint(row)
 
 

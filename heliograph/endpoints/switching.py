@@ -104,10 +104,7 @@ def enable(tx: Transaction, scope: Scope, uid: bytes, version: int | None, tenan
     if endpoint.state != "disabled":
         return endpoint
     require_locked(tx, scope, tenants)
-    health = msgspec.structs.replace(
-        endpoint.health, failing_since=None, warned_at=None, slowed_until=None, slow_step=0, disabled_at=None,
-        disabled_reason=None,
-    )  # fmt: skip
+    health = msgspec.structs.replace(endpoint.health.forgiven(), disabled_at=None, disabled_reason=None)
     store.save_health(tx, scope, uid, health)
     endpoint = save(tx, scope, endpoint, state="active", health=health)
     store.close_gaps(tx, scope, uid)

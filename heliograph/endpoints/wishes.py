@@ -112,6 +112,18 @@ def plain_url(text: str) -> str:
     return read_url(text, "/url").url
 
 
+def read_schedule(waits: Iterable[int]) -> tuple[int, ...]:
+    """Read the seconds before each attempt.
+
+    Raises:
+        Invalid: when the first is not 0: what is recorded is sent at once.
+    """
+    schedule = tuple(waits)
+    if schedule[0] != 0:
+        raise Invalid.at("/retrySchedule/0", "first-wait", "The first attempt is made at once: its wait is 0.")
+    return schedule
+
+
 def each_once(values: Iterable[T]) -> tuple[T, ...]:
     """Return the values without repeats, in their order."""
     return tuple(dict.fromkeys(values))

@@ -31,6 +31,7 @@ from heliograph.endpoints.wishes import (
     each_once,
     plain_url,
     read_headers,
+    read_schedule,
 )
 from heliograph.errors import Invalid
 from heliograph.eventlog.model import LEAST_CRITICALITY, Family
@@ -65,7 +66,7 @@ class NewEndpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """An endpoint to add. `secret` is `whsec_` and base64 of 24 to 64 bytes; without it, one is made.
 
     `rate` is in requests per second, `timeout` in seconds. `retrySchedule` has the seconds before each attempt, counted
-    from the one before; without it, the platform's holds. Certificates and key are PEM.
+    from the one before, the first being 0; without it, the platform's holds. Certificates and key are PEM.
     """
 
     url: str
@@ -234,7 +235,7 @@ def wish_of(new: NewEndpoint, now: int) -> EndpointWish:
         criticalities=each_once(new.criticalities),
         target_types=each_once(new.target_entity_types),
         codes=each_once(new.event_codes),
-        retry_schedule=None if new.retry_schedule is None else tuple(new.retry_schedule),
+        retry_schedule=None if new.retry_schedule is None else read_schedule(new.retry_schedule),
         **_same(new),
     )
     client = _client(new.client_certificate, new.client_key, now) or (None, None)
@@ -261,7 +262,9 @@ def patch_of(given: EndpointChange, now: int) -> EndpointPatch:
         criticalities=_each_once(given.criticalities),
         target_types=_each_once(given.target_entity_types),
         codes=_each_once(given.event_codes),
-        retry_schedule=tuple(given.retry_schedule) if isinstance(given.retry_schedule, list) else given.retry_schedule,
+        retry_schedule=read_schedule(given.retry_schedule)
+        if isinstance(given.retry_schedule, list)
+        else given.retry_schedule,
         **_same(given),
     )
     if (given.client_certificate is UNSET) != (given.client_key is UNSET):

@@ -83,7 +83,8 @@ WORK: dict[str, tuple[Callable[[Transaction, Scope], Any], set[str]]] = {
     "settle": (_settle, {"by its key"}),
     "release": (partial(store.release, held=[(UIDS[0], 599, CLAIM)]), {"by its key"}),
     "forget": (partial(store.forget, before=0, after=(0, b""), limit=10), {"primary"}),
-    "look around": (due.prospects, set()),
+    "look around": (due.prospects, {"delivery_due"}),
+    "send again": (partial(store.renew, endpoint_uid=UIDS[0], seq=599), {"by its key", "delivery_due"}),
 }
 
 
@@ -100,7 +101,7 @@ def _plans(large: Large, work: Callable[[Transaction, Scope], Any], monkeypatch:
     statements: list[tuple[str, dict[str, Any]]] = []
     with large.connection.transaction(NOW, write=True) as tx, tx.savepoint(), monkeypatch.context() as patch:
         for transaction in (SqliteTransaction, PostgresTransaction):
-            for name in ("all", "run_many"):
+            for name in ("all", "run", "run_many"):
                 patch.setattr(transaction, name, _noted(statements, getattr(transaction, name)))
         work(tx, large.scope)
     with large.connection.transaction(NOW, write=True) as tx:

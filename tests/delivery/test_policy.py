@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 
 import pytest
@@ -80,6 +81,15 @@ def test_retry_after_is_seconds_or_a_date_and_at_most_a_day(text: str, seconds: 
     assert retry_after(text, NOW) == NOW + seconds * MICROSECONDS
 
 
+def test_date_without_a_zone_is_utc_wherever_the_platform_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "America/New_York")
+        time.tzset()
+        found = retry_after("Mon Sep 21 14:13:21 2026", NOW)
+    time.tzset()
+    assert found == NOW + MICROSECONDS
+
+
 @pytest.mark.parametrize("text", [None, "", "soon", "-5", "1.5", "٣", "Mon, 99 Foo 2026 99:99:99 GMT"])
 def test_retry_after_that_cannot_be_read_is_none(text: str | None) -> None:
     assert retry_after(text, NOW) is None
@@ -110,7 +120,9 @@ def test_endpoint_is_warned_about_once_and_disabled_when_nothing_changes() -> No
     health = after(Health(), Reply(status=500), NOW)
     health = after(health, Reply(status=500), NOW + DAY)
     assert health.failing_since == NOW
-    verdicts = [verdict(health, NOW + days * DAY, 2 * DAY, 5 * DAY) for days in (0, 1, 2, 4, 5, 9)]
-    assert verdicts == ["fine", "fine", "warn", "warn", "disable", "disable"]
-    assert verdict(Health(failing_since=NOW, warned_at=NOW + 2 * DAY), NOW + 3 * DAY, 2 * DAY, 5 * DAY) == "fine"
+    verdicts = [verdict(health, NOW + days * DAY, 2 * DAY, 5 * DAY) for days in (0, 1, 2, 4, 9)]
+    assert verdicts == ["fine", "fine", "warn", "warn", "warn"]
+    warned = Health(failing_since=NOW, warned_at=NOW + 3 * DAY)
+    verdicts = [verdict(warned, NOW + days * DAY, 2 * DAY, 5 * DAY) for days in (3, 5, 6, 9)]
+    assert verdicts == ["fine", "fine", "disable", "disable"]
     assert verdict(after(health, Reply(status=200), NOW + 4 * DAY), NOW + 9 * DAY, 2 * DAY, 5 * DAY) == "fine"

@@ -372,6 +372,7 @@ def test_url_is_required(owner_of: Owner) -> None:
         ("retrySchedule", [], ("/retrySchedule", "minItems")),
         ("retrySchedule", [0] * 21, ("/retrySchedule", "maxItems")),
         ("retrySchedule", [0, -5], ("/retrySchedule/1", "minimum")),
+        ("retrySchedule", [60, 300], ("/retrySchedule/0", "first-wait")),
         ("retrySchedule", [604_801], ("/retrySchedule/0", "maximum")),
         ("description", "a\x00b", ("/description", "pattern")),
         ("description", "a" * 501, ("/description", "maxLength")),

@@ -74,12 +74,23 @@ def let_go(tx: Transaction, scope: Scope, holder: bytes, next_due: int) -> None:
 
 
 def prospects(tx: Transaction, scope: Scope) -> list[Prospect]:
-    """Read for every endpoint that gets the tenant's events when its first delivery of them is due."""
+    """Read for every endpoint that has yet to get events of the tenant when the first of these deliveries is due.
+
+    It goes from one endpoint to the next by the index of what is pending, so that those that wait for nothing, which
+    may be many, cost nothing.
+    """
+    pending = "delivery d where d.tenant_id = :tenant_id and d.state = 0"
     rows = tx.all(
-        "select r.endpoint_uid, r.owner_id, e.state, e.version, (select d.due_at from delivery d"
-        " where d.tenant_id = r.tenant_id and d.endpoint_uid = r.endpoint_uid and d.state = 0"
-        " order by d.due_at limit 1) from endpoint_reach r"
-        " join endpoint e on e.tenant_id = r.owner_id and e.uid = r.endpoint_uid where r.tenant_id = :tenant_id",
+        "with recursive waiting (uid) as ("
+        f" select uid from (select d.endpoint_uid as uid from {pending} order by d.endpoint_uid limit 1) as lowest"
+        " union all"
+        f" select (select d.endpoint_uid from {pending} and d.endpoint_uid > waiting.uid"
+        " order by d.endpoint_uid limit 1) from waiting where waiting.uid is not null)"
+        " select r.endpoint_uid, r.owner_id, e.state, e.version,"
+        f" (select d.due_at from {pending} and d.endpoint_uid = waiting.uid order by d.due_at limit 1)"
+        # SQLite keeps the order of what is joined like this.
+        " from waiting cross join endpoint_reach r cross join endpoint e where r.tenant_id = :tenant_id"
+        " and r.endpoint_uid = waiting.uid and e.tenant_id = r.owner_id and e.uid = r.endpoint_uid",
         tenant_id=scope.tenant_id,
     )
     return [Prospect(*row) for row in rows]
