@@ -335,18 +335,20 @@ class Worker:
                 self._release([job])
                 continue
             try:
-                headers, attempt = self._attempt(job, now)
-                self._sender.send(attempt, partial(self._answered, job, headers, now))
+                kept, attempt = self._attempt(job, now)
+                self._sender.send(attempt, partial(self._answered, job, kept, now))
             except Exception:
                 log.exception("a delivery to %s could not be sent", job.channel.endpoint.uid.hex())
                 failure = Outcome(key="", outcome="sender_failed", message="The request could not be made.")
                 self._answered(job, (), now, failure)
 
     def _attempt(self, job: Job, now: int) -> tuple[Headers, Attempt]:
+        """Return the request for a job, and its headers as they may be kept."""
         channel = job.channel
         secrets, endpoint = channel.secrets, channel.endpoint
         headers = request_headers(job.message, endpoint, secrets, now, self._origin)
-        return headers, Attempt(
+        # By the headers that the endpoint has now: it may have others once there is an answer.
+        return shown(headers, secrets), Attempt(
             key=job.message.id,
             tenant_uid=channel.owner_uid,
             destination=channel.destination,
@@ -370,8 +372,7 @@ class Worker:
             return
         self.counters.count_attempt(outcome.outcome)
         job.channel.failures += not outcome.delivered
-        kept = shown(headers, job.channel.secrets)
-        self._tenant_of(job).ended.append(ended(job, outcome, kept, started_at, now))
+        self._tenant_of(job).ended.append(ended(job, outcome, headers, started_at, now))
 
     def _release(self, jobs: Sequence[Job]) -> None:
         for job in jobs:

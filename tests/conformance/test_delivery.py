@@ -12,6 +12,7 @@ from heliograph.cli.server import GRACE_SECONDS
 from heliograph.delivery import actions
 from heliograph.delivery.settling import Rules
 from heliograph.delivery.worker import DRAIN_SECONDS, FAREWELL_SECONDS
+from heliograph.endpoints.wishes import EndpointPatch
 from heliograph.errors import Unavailable
 from tests.conformance.postroom import DAYS, OK, SCHEDULE, SECONDS, SILENT, Answer, Postroom, Receivers
 
@@ -46,6 +47,22 @@ def test_event_reaches_the_endpoint_that_wants_it_and_is_settled(room: Postroom)
     assert shown["webhook-signature"] == headers["webhook-signature"]
     assert "c2VjcmV0" not in shown["authorization"]
     assert room.look_at(endpoint).health.last_success_at == room.time.wall
+
+
+def test_header_that_is_removed_while_a_request_is_under_way_stays_hidden(room: Postroom) -> None:
+    endpoint = room.endpoint("a.example", headers=(("x-token", "c2VjcmV0"),))
+    room.receivers.answers["a.example"] = SILENT
+    room.publish()
+    worker = room.worker()
+    room.work(worker)
+    room.change(endpoint, EndpointPatch(headers={}))
+    room.publish()
+    room.later(11)
+    room.work(worker)
+    room.receivers.answer_all()
+    room.work(worker)
+    (attempt,) = room.attempts(room.deliveries()[0])
+    assert "c2VjcmV0" not in repr(attempt)
 
 
 def test_failure_is_tried_again_by_the_schedule_until_it_is_given_up(room: Postroom) -> None:
