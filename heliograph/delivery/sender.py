@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import logging
+import resource
 import selectors
 import socket
 import threading
@@ -33,6 +34,7 @@ __all__ = ["Attempt", "Sender"]
 log = logging.getLogger(__name__)
 
 IDLE_CONNECTIONS = 1024
+IDLE_SHARE = 4  # they take up this part of the descriptors that the process may have, or less
 SPARE_HANDLES = 256
 KNOWN_ADDRESSES = 4096
 
@@ -143,7 +145,7 @@ class Sender:
         multi = pycurl.CurlMulti()
         multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
-        multi.setopt(pycurl.M_MAXCONNECTS, IDLE_CONNECTIONS)
+        multi.setopt(pycurl.M_MAXCONNECTS, _most_idle())
         return multi
 
     def _turn(self) -> None:
@@ -305,3 +307,9 @@ class Sender:
             transfer.done(outcome)
         except Exception:
             log.exception("the outcome of a request could not be handed over")
+
+
+def _most_idle() -> int:
+    """Return how many connections may be kept, so that no tenant's many receivers leave others without descriptors."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return IDLE_CONNECTIONS if limit == resource.RLIM_INFINITY else max(1, min(IDLE_CONNECTIONS, limit // IDLE_SHARE))

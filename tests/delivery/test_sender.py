@@ -54,6 +54,17 @@ def test_request_arrives_as_it_was_given(post: Post) -> None:
     assert (outcome.key, outcome.address, outcome.http_version) == (url, "127.0.0.1", "1.1")
 
 
+def test_connections_are_kept_as_far_as_there_are_descriptors(
+    make_post: Callable[..., Post], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _: (16, 16))
+    post = make_post()
+    with Receiver() as receiver:
+        for name in ("a", "b", "c", "d", "d", "e", "a"):
+            post.send(f"http://{name}.test:{receiver.port}/")
+    assert receiver.connections == 6
+
+
 def test_attempt_does_not_show_what_may_be_secret() -> None:
     shown = repr(
         Attempt(

@@ -126,7 +126,7 @@ def test_socket_is_not_made_for_any_other_address(family: int, address: Any) -> 
     transfer = Transfer(attempt, lambda outcome: None)
     transfer.addresses = [HERE]
     curl = pycurl.Curl()
-    transfer.begin(curl, None)
+    transfer.begin(curl, proxied=False)
     try:
         assert transfer.open_socket(0, (family, socket.SOCK_STREAM, 0, address)) == pycurl.SOCKET_BAD
         assert transfer.ended(curl, pycurl.E_COULDNT_CONNECT, "").outcome == "address_refused"
