@@ -547,10 +547,15 @@ def test_proxy_that_does_not_carry_the_request_is_not_the_receivers_fault(make_p
         assert "127.0.0.1" not in found.message
 
 
-@pytest.mark.parametrize("proxy", ["", "proxy.test:3128", "ftp://proxy.test", "://"])
+@pytest.mark.parametrize(
+    "proxy",
+    ["", "proxy.test:3128", "ftp://proxy.test", "://", "http://me:sesame@proxy.test:99999", "http://me:sesame@",
+     "http://me:sesa/me@proxy.test", "http://me:ses me@proxy.test", "http://me:sesame@pro xy.test", "http://[::1"],
+)  # fmt: skip
 def test_proxy_that_is_none_keeps_the_sender_from_starting(proxy: str) -> None:
-    with pytest.raises(CannotStart, match="delivery_proxy"):
+    with pytest.raises(CannotStart, match="delivery_proxy") as refused:
         Sender(Networks(), Secret(proxy))
+    assert "ses" not in str(refused.value)
 
 
 # -- the table ------------------------------------------------------------------------------------------------------
