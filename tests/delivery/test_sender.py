@@ -476,6 +476,14 @@ def test_nothing_is_sent_after_close(post: Post) -> None:
     assert receiver.connections == 0
 
 
+def test_message_has_no_control_characters_of_the_receiver(post: Post) -> None:
+    with Receiver() as receiver:
+        receiver.reply(b"HTTP/1.1 200 OK\r\ntransfer-encoding: \x1b[2Jgzip\r\n\r\n")
+        outcome = post.send(f"http://receiver.test:{receiver.port}/")
+    assert outcome.outcome == "bad_response"
+    assert outcome.message.isprintable()
+
+
 # -- the operator's proxy -------------------------------------------------------------------------------------------
 
 
