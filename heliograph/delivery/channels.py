@@ -31,6 +31,9 @@ SPARE_SECONDS = 5
 ROUNDING = 1e-6
 """What may be missing of the right to send one, since times are whole microseconds."""
 
+CLAIMED_PER_SLOT = 10
+"""Deliveries that may be claimed by the process for each slot that it has."""
+
 SLOW_SECONDS = 1.0
 _WEIGHT = 0.2
 """How much the last answer counts in an endpoint's usual time to answer."""
@@ -190,6 +193,14 @@ class Slots:
         self._ready: OrderedDict[int, OrderedDict[Channel, None]] = OrderedDict()
         self._paced: dict[Channel, int] = {}
         self._slow_ones: set[Job] = set()
+
+    def room(self, claimed: int) -> int:
+        """Return how many deliveries more a tenant may claim that has so many: at most as many as it leaves to others.
+
+        One that has none may always claim one.
+        """
+        left = self.capacity * CLAIMED_PER_SLOT - self.in_flight - self.waiting
+        return max((left - claimed + 1) // 2, 0 if claimed else 1)
 
     def add(self, jobs: Iterable[Job]) -> None:
         """Put jobs behind those that wait."""

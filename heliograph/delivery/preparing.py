@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
 
@@ -37,17 +38,22 @@ class Cargo:
     def __init__(self) -> None:
         self._holders: dict[int, int] = {}
         self._bytes = 0
+        self._of_tenant: Counter[int] = Counter()
 
-    @property
-    def room(self) -> int:
-        """How many bytes more there may be."""
-        return MOST_BYTES - self._bytes
+    def room(self, tenant_id: int) -> int:
+        """Return how many bytes more a tenant may have: it never takes more than it leaves to the others.
 
-    def limit(self, wanted: int) -> int:
-        """Return how many of so many deliveries to claim, going by the usual size of a message."""
-        if self.room <= 0 or not self._bytes:
-            return 0 if self._bytes else wanted
-        return min(wanted, max(1, self.room * len(self._holders) // self._bytes))
+        There is always room for a message of one that has none.
+        """
+        own = self._of_tenant[tenant_id]
+        return max((MOST_BYTES - self._bytes - own) // 2, 0 if own else 1)
+
+    def limit(self, tenant_id: int, wanted: int) -> int:
+        """Return how many of so many deliveries a tenant may claim, going by the usual size of a message."""
+        room = self.room(tenant_id)
+        if room == 0 or not self._bytes:
+            return wanted if room else 0
+        return min(wanted, max(1, room * len(self._holders) // self._bytes))
 
     def load(self, jobs: Iterable[Job]) -> None:
         """Count jobs in."""
@@ -57,7 +63,7 @@ class Cargo:
             holders = self._holders.get(id(job.message), 0)
             self._holders[id(job.message)] = holders + 1
             if not holders:
-                self._bytes += len(job.message.body)
+                self._count(job, len(job.message.body))
 
     def unload(self, jobs: Iterable[Job]) -> None:
         """Count jobs out that are settled or given back, also those that never were counted in."""
@@ -66,7 +72,13 @@ class Cargo:
             if holders > 1:
                 self._holders[id(job.message)] = holders - 1
             elif holders:
-                self._bytes -= len(job.message.body)
+                self._count(job, -len(job.message.body))
+
+    def _count(self, job: Job, size: int) -> None:
+        self._bytes += size
+        self._of_tenant[job.tenant_id] += size
+        if not self._of_tenant[job.tenant_id]:
+            del self._of_tenant[job.tenant_id]
 
 
 def jobs_of(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import heapq
 import logging
+import re
+import resource
 import selectors
 import socket
 import threading
@@ -21,11 +23,11 @@ from typing import Any
 
 import pycurl
 
-from heliograph.delivery.guard import Address, AddressRefused, Networks, check
+from heliograph.delivery.guard import Address, AddressRefused, Networks, check, read_url
 from heliograph.delivery.outcome import Outcome, OutcomeClass
 from heliograph.delivery.resolver import Answer, Resolver
 from heliograph.delivery.transfer import Attempt, Transfer, clear, prepare
-from heliograph.errors import CannotStart
+from heliograph.errors import CannotStart, Invalid
 from heliograph.ids import Secret
 
 __all__ = ["Attempt", "Sender"]
@@ -33,8 +35,11 @@ __all__ = ["Attempt", "Sender"]
 log = logging.getLogger(__name__)
 
 IDLE_CONNECTIONS = 1024
+IDLE_SHARE = 4  # they take up this part of the descriptors that the process may have, or less
 SPARE_HANDLES = 256
 KNOWN_ADDRESSES = 4096
+
+_PROXY = re.compile(r"(https?|socks5)://(([A-Za-z0-9_.~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})*@)?(?P<place>[^@]+)")
 
 
 @dataclass(slots=True)
@@ -61,7 +66,7 @@ class Sender:
         Raises:
             CannotStart: when `proxy` is no such URL.
         """
-        if proxy is not None and proxy.reveal().partition("://")[0] not in ("http", "https", "socks5"):
+        if proxy is not None and not _is_proxy(proxy.reveal()):
             raise CannotStart("delivery_proxy must be a URL such as http://proxy.example:3128.")
         # Only what may be reached is remembered, and what may depends on nothing else.
         self._check = lru_cache(KNOWN_ADDRESSES)(partial(check, networks=networks))
@@ -143,7 +148,7 @@ class Sender:
         multi = pycurl.CurlMulti()
         multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
-        multi.setopt(pycurl.M_MAXCONNECTS, IDLE_CONNECTIONS)
+        multi.setopt(pycurl.M_MAXCONNECTS, _most_idle())
         return multi
 
     def _turn(self) -> None:
@@ -305,3 +310,18 @@ class Sender:
             transfer.done(outcome)
         except Exception:
             log.exception("the outcome of a request could not be handed over")
+
+
+def _most_idle() -> int:
+    """Return how many connections may be kept, so that no tenant's many receivers leave others without descriptors."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return IDLE_CONNECTIONS if limit == resource.RLIM_INFINITY else max(1, min(IDLE_CONNECTIONS, limit // IDLE_SHARE))
+
+
+def _is_proxy(text: str) -> bool:
+    """Tell whether libcurl can read the URL of a proxy; one that it cannot read it repeats, password and all."""
+    parts = _PROXY.fullmatch(text)
+    try:
+        return parts is not None and bool(read_url(f"http://{parts['place']}", ""))
+    except Invalid:
+        return False

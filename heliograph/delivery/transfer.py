@@ -375,8 +375,8 @@ def _set_places(curl: Any, file_option: int, folder_option: int, places: tuple[s
 
 
 def _sentence(message: str) -> str:
-    """Return libcurl's message as a sentence of bounded length."""
-    return message.strip().rstrip(".")[:300] + "."
+    """Return libcurl's message, which may repeat what the receiver sent, as a sentence that is fit for a terminal."""
+    return re.sub(r"[^ -~]", "?", message).strip().rstrip(".")[:300] + "."
 
 
 @functools.lru_cache(1000)

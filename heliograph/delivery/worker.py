@@ -48,9 +48,6 @@ BUSY_SECONDS = 0.03
 """The same where much is claimed already: more at a time costs less, and what is due waits for slots anyway."""
 
 MUCH = 200
-CLAIMED_PER_SLOT = 10
-"""Deliveries that may be claimed by the process for each slot that it has."""
-
 AGAIN = MICROSECONDS
 DRAIN_SECONDS = 15.0
 """How long requests under way may take to end once the worker was told to stop; the rest is sent again later."""
@@ -240,8 +237,7 @@ class Worker:
         over, tenant.ended = tenant.ended, []
         released, tenant.released = tenant.released, []
         self._cargo.unload(released + [one.job for one in over])
-        idle = tenant.outstanding == len(over) + len(released)
-        left = self._slots.capacity * CLAIMED_PER_SLOT - self._slots.in_flight - self._slots.waiting
+        claimed = tenant.outstanding - len(over) - len(released)
         turn = Turn(
             tenant_id=tenant.number,
             holder=self._holder,
@@ -250,9 +246,8 @@ class Worker:
             ended=over,
             released=released,
             offers=self._roster.offer,
-            # Half of what is left, so that there is something for the others.
-            limit=self._cargo.limit(max(0, min(MOST_CLAIMS, (left + 1) // 2))),
-            idle=idle,
+            limit=self._cargo.limit(tenant.number, min(MOST_CLAIMS, self._slots.room(claimed))),
+            idle=not claimed,
             stopping=self._draining,
         )
         tenant.look_at = None
@@ -300,7 +295,8 @@ class Worker:
             tenant.look_at = 0
         if done.claims:
             tenant.look_at = 0 if len(done.claims) >= turn.limit else tenant.look_at
-            jobs, left = jobs_of(self._database, self._roster, self.counters, done, now, self._cargo.room)
+            room = self._cargo.room(tenant.number)
+            jobs, left = jobs_of(self._database, self._roster, self.counters, done, now, room)
             if self._draining:
                 jobs, left = [], [*left, *jobs]
             tenant.outstanding += len(jobs) + len(left)

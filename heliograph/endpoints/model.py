@@ -40,6 +40,9 @@ LONGEST_HEADER = 4096
 """Bytes of one header's name and value."""
 
 LONGEST_PEM = 65_536
+LONGEST_KEY = 4096
+"""Characters of a private key: enough for RSA of 4,096 bits. To check a longer one would hold up everybody."""
+
 MOST_TRIES = 20
 LONGEST_WAIT = 7 * 86_400
 """Seconds before one attempt."""

@@ -6,13 +6,16 @@ import datetime
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from heliograph.clock import MICROSECONDS
-from heliograph.endpoints.model import LONGEST_PEM
+from heliograph.endpoints.model import LONGEST_KEY, LONGEST_PEM
 from heliograph.errors import Invalid
+
+_UNREADABLE = (ValueError, UnsupportedAlgorithm, InternalError)
+"""What cryptography raises for a text that is none, or whose numbers OpenSSL refuses."""
 
 _KEY_FORM = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
@@ -54,13 +57,13 @@ def read_client(certificate: str, key: str, now: int) -> tuple[str, str]:
 
 
 def _certificates(text: str, pointer: str, now: int) -> list[x509.Certificate]:
-    _check_length(text, pointer)
+    _check_length(text, pointer, LONGEST_PEM)
     try:
         found = x509.load_pem_x509_certificates(text.encode())
         # Their keys are parsed only when they are asked for.
         for one in found:
             one.public_key()
-    except (ValueError, UnsupportedAlgorithm):
+    except _UNREADABLE:
         raise Invalid.at(pointer, "pem", "Expected certificates in PEM (RFC 7468).") from None
     moment = datetime.datetime.fromtimestamp(now / MICROSECONDS, datetime.UTC)
     for one in found:
@@ -72,16 +75,16 @@ def _certificates(text: str, pointer: str, now: int) -> list[x509.Certificate]:
 
 
 def _private_key(text: str) -> PrivateKeyTypes:
-    _check_length(text, "/clientKey")
+    _check_length(text, "/clientKey", LONGEST_KEY)
     try:
         return load_pem_private_key(text.encode(), password=None)
     except TypeError:
         words = "The key is protected by a password; the platform seals it itself."
         raise Invalid.at("/clientKey", "encrypted", words) from None
-    except (ValueError, UnsupportedAlgorithm):
+    except _UNREADABLE:
         raise Invalid.at("/clientKey", "pem", "Expected a private key in PEM (RFC 7468).") from None
 
 
-def _check_length(text: str, pointer: str) -> None:
-    if len(text) > LONGEST_PEM:
-        raise Invalid.at(pointer, "length", f"A PEM text has at most {LONGEST_PEM} characters.")
+def _check_length(text: str, pointer: str, most: int) -> None:
+    if len(text) > most:
+        raise Invalid.at(pointer, "length", f"This PEM text has at most {most} characters.")

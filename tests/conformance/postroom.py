@@ -160,7 +160,10 @@ class Postroom:
 
     def move(self, endpoint: Endpoint, host: str) -> None:
         """Give an endpoint the URL of another receiver."""
-        patch = EndpointPatch(url=f"https://{host}/hook")
+        self.change(endpoint, EndpointPatch(url=f"https://{host}/hook"))
+
+    def change(self, endpoint: Endpoint, patch: EndpointPatch) -> None:
+        """Change an endpoint."""
         tenants = [self.here.tenant_id]
         self.store.execute(
             lambda tx: endpoints.update(tx, self.here, SEALER, endpoint.uid, None, patch, tenants), tenants

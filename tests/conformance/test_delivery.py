@@ -12,6 +12,7 @@ from heliograph.cli.server import GRACE_SECONDS
 from heliograph.delivery import actions
 from heliograph.delivery.settling import Rules
 from heliograph.delivery.worker import DRAIN_SECONDS, FAREWELL_SECONDS
+from heliograph.endpoints.wishes import EndpointPatch
 from heliograph.errors import Unavailable
 from tests.conformance.postroom import DAYS, OK, SCHEDULE, SECONDS, SILENT, Answer, Postroom, Receivers
 
@@ -46,6 +47,22 @@ def test_event_reaches_the_endpoint_that_wants_it_and_is_settled(room: Postroom)
     assert shown["webhook-signature"] == headers["webhook-signature"]
     assert "c2VjcmV0" not in shown["authorization"]
     assert room.look_at(endpoint).health.last_success_at == room.time.wall
+
+
+def test_header_that_is_removed_while_a_request_is_under_way_stays_hidden(room: Postroom) -> None:
+    endpoint = room.endpoint("a.example", headers=(("x-token", "c2VjcmV0"),))
+    room.receivers.answers["a.example"] = SILENT
+    room.publish()
+    worker = room.worker()
+    room.work(worker)
+    room.change(endpoint, EndpointPatch(headers={}))
+    room.publish()
+    room.later(11)
+    room.work(worker)
+    room.receivers.answer_all()
+    room.work(worker)
+    (attempt,) = room.attempts(room.deliveries()[0])
+    assert "c2VjcmV0" not in repr(attempt)
 
 
 def test_failure_is_tried_again_by_the_schedule_until_it_is_given_up(room: Postroom) -> None:
@@ -323,11 +340,12 @@ def test_many_events_behind_one_that_fails_are_neither_in_the_way_nor_forgotten(
 
 
 def test_tenant_that_found_all_slots_taken_is_not_forgotten(room: Postroom) -> None:
-    for number in range(20):
-        room.receivers.answers[f"{number}.example"] = SILENT
-        room.endpoint(f"{number}.example", scope=room.there)
     room.endpoint("a.example")
-    room.publish(scope=room.there)
+    for scope in (room.there, room.above):
+        host = f"{scope.tenant_id}.example"
+        room.receivers.answers[host] = SILENT
+        room.endpoint(host, scope=scope, event_types=("own",))
+        room.publish(scope=scope, type="own")
     worker = room.worker(slots=2)
     room.work(worker)
     room.publish()
@@ -396,6 +414,35 @@ def test_owner_never_has_more_than_half_of_the_slots(room: Postroom) -> None:
     assert len(room.receivers.events_at("quick.example")) == 50
 
 
+def test_tenant_with_many_silent_receivers_leaves_claims_to_others(room: Postroom) -> None:
+    for number in range(40):
+        room.receivers.answers[f"{number}.example"] = SILENT
+        room.endpoint(f"{number}.example")
+    room.endpoint("quick.example", scope=room.there)
+    room.publish(4)
+    worker = room.worker(slots=4)
+    room.work(worker)
+    assert len(room.receivers.open) == 2
+    room.publish(50, scope=room.there)
+    room.work(worker)
+    assert len(room.receivers.events_at("quick.example")) == 50
+
+
+def test_tenant_with_large_events_that_are_not_taken_leaves_memory_to_others(
+    room: Postroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("heliograph.delivery.preparing.MOST_BYTES", 5000)
+    for scope, host in ((room.here, "silent.example"), (room.there, "quick.example")):
+        room.endpoint(host, scope=scope, format="cloudevents-binary")
+    room.receivers.answers["silent.example"] = SILENT
+    room.publish(20, payload=b'"%s"' % (b"x" * 2000))
+    worker = room.worker()
+    room.work(worker)
+    room.publish(20, scope=room.there, payload=b'"%s"' % (b"x" * 200))
+    room.work(worker)
+    assert len(room.receivers.events_at("quick.example")) == 20
+
+
 def test_slow_endpoint_delays_no_other_of_its_tenant(room: Postroom) -> None:
     room.endpoint("slow.example", concurrency=100)
     room.endpoint("quick.example")
@@ -410,7 +457,7 @@ def test_slow_endpoint_delays_no_other_of_its_tenant(room: Postroom) -> None:
 def test_large_events_are_claimed_as_far_as_memory_allows_and_shared_by_endpoints(
     room: Postroom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("heliograph.delivery.preparing.MOST_BYTES", 1000)
+    monkeypatch.setattr("heliograph.delivery.preparing.MOST_BYTES", 2000)
     hosts = [f"{name}.example" for name in "abc"]
     for host in hosts:
         room.endpoint(host, format="cloudevents-binary")

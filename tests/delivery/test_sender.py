@@ -54,6 +54,17 @@ def test_request_arrives_as_it_was_given(post: Post) -> None:
     assert (outcome.key, outcome.address, outcome.http_version) == (url, "127.0.0.1", "1.1")
 
 
+def test_connections_are_kept_as_far_as_there_are_descriptors(
+    make_post: Callable[..., Post], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _: (16, 16))
+    post = make_post()
+    with Receiver() as receiver:
+        for name in ("a", "b", "c", "d", "d", "e", "a"):
+            post.send(f"http://{name}.test:{receiver.port}/")
+    assert receiver.connections == 6
+
+
 def test_attempt_does_not_show_what_may_be_secret() -> None:
     shown = repr(
         Attempt(
@@ -465,6 +476,14 @@ def test_nothing_is_sent_after_close(post: Post) -> None:
     assert receiver.connections == 0
 
 
+def test_message_has_no_control_characters_of_the_receiver(post: Post) -> None:
+    with Receiver() as receiver:
+        receiver.reply(b"HTTP/1.1 200 OK\r\ntransfer-encoding: \x1b[2Jgzip\r\n\r\n")
+        outcome = post.send(f"http://receiver.test:{receiver.port}/")
+    assert outcome.outcome == "bad_response"
+    assert outcome.message.isprintable()
+
+
 # -- the operator's proxy -------------------------------------------------------------------------------------------
 
 
@@ -536,10 +555,15 @@ def test_proxy_that_does_not_carry_the_request_is_not_the_receivers_fault(make_p
         assert "127.0.0.1" not in found.message
 
 
-@pytest.mark.parametrize("proxy", ["", "proxy.test:3128", "ftp://proxy.test", "://"])
+@pytest.mark.parametrize(
+    "proxy",
+    ["", "proxy.test:3128", "ftp://proxy.test", "://", "http://me:sesame@proxy.test:99999", "http://me:sesame@",
+     "http://me:sesa/me@proxy.test", "http://me:ses me@proxy.test", "http://me:sesame@pro xy.test", "http://[::1"],
+)  # fmt: skip
 def test_proxy_that_is_none_keeps_the_sender_from_starting(proxy: str) -> None:
-    with pytest.raises(CannotStart, match="delivery_proxy"):
+    with pytest.raises(CannotStart, match="delivery_proxy") as refused:
         Sender(Networks(), Secret(proxy))
+    assert "ses" not in str(refused.value)
 
 
 # -- the table ------------------------------------------------------------------------------------------------------

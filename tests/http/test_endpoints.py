@@ -456,6 +456,18 @@ def key_text(key: EllipticCurvePrivateKey, password: bytes = b"") -> str:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, kept).decode()
 
 
+def key_with_numbers_too_large() -> str:
+    """Return a Diffie-Hellman key (RFC 5208, PKCS #3) with a prime of 12,000 bits."""
+
+    def der(tag: int, content: bytes) -> bytes:
+        return bytes((tag, 0x82)) + len(content).to_bytes(2, "big") + content
+
+    numbers = der(0x30, der(2, b"\x00" + b"\xff" * 1500) + der(2, b"\x02"))
+    algorithm = der(0x30, bytes.fromhex("06092a864886f70d010301") + numbers)
+    content = der(0x30, der(2, b"\x00") + algorithm + der(4, der(2, b"\x07")))
+    return f"-----BEGIN PRIVATE KEY-----\n{base64.encodebytes(content).decode()}-----END PRIVATE KEY-----\n"
+
+
 def test_certificates_are_shown_and_the_key_never(owner_of: Owner) -> None:
     pem, key = certificate(), key_text(client_key())
     made = owner_of.endpoint(ca=pem + pem, clientCertificate=pem, clientKey=key)
@@ -479,6 +491,8 @@ def test_certificate_that_cannot_work_is_refused(owner_of: Owner) -> None:
         ({"clientCertificate": pem}, ("/clientKey", "pair")),
         ({"clientKey": key}, ("/clientCertificate", "pair")),
         ({"clientCertificate": pem, "clientKey": "no PEM"}, ("/clientKey", "pem")),
+        ({"clientCertificate": pem, "clientKey": "x" * 5000}, ("/clientKey", "length")),
+        ({"clientCertificate": pem, "clientKey": key_with_numbers_too_large()}, ("/clientKey", "pem")),
         (
             {"clientCertificate": pem, "clientKey": key_text(generate_private_key(SECP256R1()))},
             ("/clientKey", "key-mismatch"),
