@@ -96,6 +96,8 @@ class Channel:
         self.consent: Literal["unknown", "asked", "given"] = "unknown" if self.health.consented_at is None else "given"
         self.leaving = False
         """Being disabled: nothing more is claimed or sent."""
+        self.is_proven = False
+        """Whether it has taken anything as it is now."""
 
     @property
     def lease(self) -> int:
@@ -176,6 +178,7 @@ class Channel:
     def answered(self, now: int, seconds: float, *, success: bool) -> None:
         """Note that a request ended: more at a time after a success, one after a failure."""
         self._answered_at = now
+        self.is_proven = self.is_proven or success
         self._usual_seconds += (seconds - self._usual_seconds) * _WEIGHT
         self._window = min(self._window * 2, self.endpoint.settings.concurrency) if success else 1
 
@@ -188,11 +191,14 @@ class Slots:
         self.in_flight = 0
         self.waiting = 0
         self._share = max(1, capacity // 2)
+        self._unproven_share = max(2, capacity // 8)
         self._slow = 0
         self._of_owner: dict[int, int] = {}
         self._ready: OrderedDict[int, OrderedDict[Channel, None]] = OrderedDict()
         self._paced: dict[Channel, int] = {}
         self._slow_ones: set[Job] = set()
+        self._unproven: dict[Job, int] = {}
+        """Jobs in flight of endpoints that have not taken anything yet, with the owners of these."""
 
     def room(self, claimed: int) -> int:
         """Return how many deliveries more a tenant may claim that has so many: at most as many as it leaves to others.
@@ -247,7 +253,7 @@ class Slots:
             channel, _ = channels.popitem(last=False)
             if not channel.may_send():
                 continue
-            if channel.is_slow and self._slow >= self._share:
+            if self._has_its_share(channel):
                 channels[channel] = None
                 continue
             at = channel.pace(now)
@@ -260,6 +266,14 @@ class Slots:
             return job
         return None
 
+    def _has_its_share(self, channel: Channel) -> bool:
+        """Tell whether endpoints like this one take up as many slots as they may."""
+        if channel.is_slow and self._slow >= self._share:
+            return True
+        if channel.is_proven:
+            return False
+        return sum(owner == channel.owner_id for owner in self._unproven.values()) >= self._unproven_share
+
     def _send(self, channel: Channel, now: int) -> Job:
         job = channel.queue.popleft()
         self.waiting -= 1
@@ -268,6 +282,8 @@ class Slots:
         if channel.is_slow:
             self._slow += 1
             self._slow_ones.add(job)
+        if not channel.is_proven:
+            self._unproven[job] = channel.owner_id
         channel.sent(now)
         return job
 
@@ -286,6 +302,7 @@ class Slots:
         channel.in_flight -= 1
         self.in_flight -= 1
         self._of_owner[channel.owner_id] -= 1
+        self._unproven.pop(job, None)
         if job in self._slow_ones:
             self._slow_ones.remove(job)
             self._slow -= 1

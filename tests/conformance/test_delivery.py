@@ -403,8 +403,11 @@ def test_rate_is_kept(room: Postroom) -> None:
 def test_owner_never_has_more_than_half_of_the_slots(room: Postroom) -> None:
     for number in range(20):
         room.endpoint(f"slow{number}.example")
-        room.receivers.answers[f"slow{number}.example"] = SILENT
     worker = room.worker(slots=10)
+    room.publish(1)
+    room.work(worker)
+    for number in range(20):
+        room.receivers.answers[f"slow{number}.example"] = SILENT
     room.publish(5)
     room.work(worker)
     assert len(room.receivers.open) == 5

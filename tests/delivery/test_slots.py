@@ -49,3 +49,25 @@ def test_owner_with_nothing_left_keeps_no_other_waiting() -> None:
     slots.drop(dropped)
     slots.add(jobs_for(free, 1))
     assert [job.channel for job in slots.take(NOW)] == [free]
+
+
+def test_endpoints_that_never_took_anything_get_an_eighth_of_the_slots_for_each_owner() -> None:
+    slots = Slots(32)
+    for owner_id in (1, 2):
+        for _ in range(20):
+            slots.add(jobs_for(channel_of(owner_id), 1))
+    taken = slots.take(NOW)
+    assert sorted(job.channel.owner_id for job in taken) == [1] * 4 + [2] * 4
+    slots.ended(taken[0], NOW, 0.1, success=False)
+    assert len(slots.take(NOW)) == 1
+
+
+def test_changed_endpoint_has_to_prove_itself_again() -> None:
+    slots = Slots(10)
+    channel = channel_of(1)
+    slots.add(jobs_for(channel, 1))
+    (first,) = slots.take(NOW)
+    slots.ended(first, NOW, 0.1, success=True)
+    assert channel.is_proven
+    channel.learn(channel.endpoint, channel.secrets, channel.destination)
+    assert not channel.is_proven
