@@ -11,6 +11,7 @@ from unittest.mock import Mock
 import msgspec
 import pytest
 
+from heliograph.delivery.rendering import Message, render
 from heliograph.delivery.settling import Rules
 from heliograph.endpoints import actions as endpoints
 from heliograph.endpoints import faring
@@ -19,7 +20,8 @@ from heliograph.errors import Unavailable
 from tests.conformance.postroom import DAYS, OK, SEALER, SECONDS, SILENT, Answer, Postroom, Receivers
 
 if TYPE_CHECKING:
-    from heliograph.endpoints.model import Health
+    from heliograph.endpoints.model import Format, Health
+    from heliograph.eventlog.model import Event
     from heliograph.storage.store import Store
     from tests.conformance.stores import HandClock
 
@@ -106,6 +108,34 @@ def test_endpoint_that_wants_nothing_more_is_disabled_although_the_worker_died_b
     room.switch("enable", endpoint)
     room.work(room.worker(receivers=heirs))
     assert room.states() == ["exhausted", "delivered"]
+
+
+def test_event_that_cannot_be_rendered_is_a_failed_attempt_and_is_tried_again(
+    room: Postroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = room.endpoint("a.example", ordering="entity", retry_schedule=(0,))
+    odd, behind = room.publish(2, target_type="Door", target_id="1")
+    (other,) = room.publish(target_type="Door", target_id="2")
+
+    def render_but_one(event: Event, format: Format) -> Message:
+        if event.envelope.id == odd:
+            raise ValueError("This cannot be rendered.")
+        return render(event, format)
+
+    worker = room.worker()
+    with monkeypatch.context() as struck:
+        struck.setattr("heliograph.delivery.preparing.render", render_but_one)
+        room.work(worker)
+    assert room.receivers.events_at("a.example") == [other]
+    (delivery,) = room.deliveries(error_classes=("sender_failed",))
+    (attempt,) = room.attempts(delivery)
+    assert attempt.detail.message == "The event could not be put into the endpoint's format."
+    assert (attempt.detail.url, attempt.detail.request_headers) == (endpoint.url, ())
+    assert room.look_at(endpoint).health.failing_since is None
+    room.later(61)
+    room.work(worker)
+    assert room.receivers.events_at("a.example") == [other, odd, behind]
+    assert room.states() == ["delivered"] * 3
 
 
 # -- an endpoint that is changed while a request is under way -------------------------------------------------------
