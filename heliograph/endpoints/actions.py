@@ -239,11 +239,13 @@ def send_test(tx: Transaction, scope: Scope, uid: bytes) -> Receipt:
 
     Raises:
         NotFound: when the tenant has no such endpoint.
-        Conflict: when the endpoint is disabled.
+        Conflict: when the endpoint is disabled, or gets nothing but bodies of Seam's shape, which a test has not.
     """
     endpoint = get(tx, scope, uid)
     if endpoint.state == "disabled":
         raise Conflict("A disabled endpoint gets nothing; enable it first.")
+    if endpoint.is_flat:
+        raise Conflict("An endpoint for flat events in `wire` format gets nothing else, and a test is none.")
     body = events.EndpointTest(uid=as_hex(uid), message="A test of this endpoint.")
     return publish.record(tx, scope, events.TEST, body.uid, lambda _: body)
 
