@@ -93,7 +93,7 @@ def after_our_fault(forgiven: int, now: int) -> int:
 
     `forgiven` are its attempts before that one which count for nothing; those before a `resend` are among them.
     """
-    wait = min(OUR_FAULT_SECONDS * 2 ** min(forgiven, MOST_STEPS), LONGEST_OUR_FAULT)
+    wait: int = min(OUR_FAULT_SECONDS * 2 ** min(forgiven, MOST_STEPS), LONGEST_OUR_FAULT)
     return now + wait * MICROSECONDS
 
 

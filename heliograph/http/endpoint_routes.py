@@ -80,8 +80,8 @@ ENDPOINTS = (
         summary="Send an endpoint a test event",
         description=(
             "It gets an event of the type `Endpoint.Test`, whatever it asks for, and no other endpoint does. One whose"
-            " `families` are `flat` alone, in `wire` format and without `X-SOS-*` headers, is what Seam's clients see as"
-            " a webhook: it gets nothing else, and no test event (409)."
+            " `families` are `flat` alone, in `wire` format and without `X-SOS-*` headers, is what Seam's clients see"
+            " as a webhook: it gets nothing else, and no test event (409)."
         ),
         query=TenantQuery, answers={202: endpoints.TestBody, 200: endpoints.TestBody}, idempotent_by_key=True,
         example=Example(status=202),
