@@ -166,6 +166,7 @@ class Worker:
         now = self._database.clock.now()
         if now >= self._poll_at and not self._draining:
             self._poll_at = now + POLL
+            self._roster.forget(now)
             for tenant_id in self._database.read(partial(due.tenants_to_see_to, now=now, holder=self._holder)):
                 self._look_into(tenant_id)
         self._send(now)

@@ -20,6 +20,7 @@ from heliograph.errors import Unavailable
 from tests.conformance.postroom import DAYS, OK, SEALER, SECONDS, SILENT, Answer, Postroom, Receivers
 
 if TYPE_CHECKING:
+    from heliograph.delivery.worker import Worker
     from heliograph.endpoints.model import Format, Health
     from heliograph.eventlog.model import Event
     from heliograph.storage.store import Store
@@ -287,6 +288,44 @@ def test_what_two_workers_learn_of_one_endpoint_at_once_is_noted_by_both(room: P
         list(pool.map(lambda changes: note(**changes), ({"last_success_at": 1}, {"gone_at": 2})))
     health = room.look_at(endpoint, room.above).health
     assert (health.last_success_at, health.gone_at) == (1, 2)
+
+
+# -- what a worker remembers ----------------------------------------------------------------------------------------
+
+
+def known_to(worker: Worker) -> set[bytes]:
+    return {channel.endpoint.uid for channel in worker._roster}
+
+
+def test_endpoint_that_was_deleted_is_forgotten_with_its_secrets(room: Postroom) -> None:
+    deleted, waiting = room.endpoint("a.example"), room.endpoint("b.example")
+    room.receivers.answers["b.example"] = SILENT
+    room.publish()
+    worker = room.worker()
+    room.work(worker)
+    assert known_to(worker) == {deleted.uid, waiting.uid}
+    room.switch("delete", deleted)
+    room.later(301)
+    room.work(worker)
+    assert known_to(worker) == {waiting.uid}
+    room.receivers.answers["b.example"] = OK
+    room.receivers.answer_all()
+    room.work(worker)
+    room.later(301)
+    room.work(worker)
+    assert known_to(worker) == set()
+
+
+def test_endpoint_that_was_quiet_for_long_is_known_again_when_something_is_due(room: Postroom) -> None:
+    room.endpoint("a.example")
+    worker = room.worker()
+    for _ in range(2):
+        room.publish()
+        room.work(worker)
+        room.later(3600)
+        room.work(worker)
+        assert known_to(worker) == set()
+    assert room.states() == ["delivered"] * 2
 
 
 # -- order ----------------------------------------------------------------------------------------------------------
