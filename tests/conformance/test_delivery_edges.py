@@ -290,6 +290,38 @@ def test_what_two_workers_learn_of_one_endpoint_at_once_is_noted_by_both(room: P
     assert (health.last_success_at, health.gone_at) == (1, 2)
 
 
+@pytest.mark.parametrize("change", ["disable", "enable", "move"])
+def test_what_a_worker_notes_while_an_endpoint_is_changed_is_kept(
+    room: Postroom, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    endpoint = room.endpoint("a.example", scope=room.here)
+    if change == "enable":
+        room.switch("disable", endpoint)
+    both_read = Barrier(2)
+
+    def meet(*_: object) -> None:
+        # Where nobody can read what another is about to change, the second never comes.
+        with suppress(BrokenBarrierError):
+            both_read.wait(0.5)
+
+    def note(health: Health) -> Health:
+        meet()
+        return msgspec.structs.replace(health, last_success_at=1)
+
+    for module in ("actions", "switching"):
+        monkeypatch.setattr(f"heliograph.endpoints.{module}.require_version", meet)
+    with ThreadPoolExecutor(2) as pool:
+        noting = pool.submit(
+            room.store.execute, lambda tx: faring.note(tx, room.here, endpoint.uid, note), lane="notes"
+        )  # fmt: skip
+        if change == "move":
+            room.move(endpoint, "b.example")
+        else:
+            room.switch(change, endpoint)
+        noting.result()
+    assert room.look_at(endpoint).health.last_success_at == 1
+
+
 # -- what a worker remembers ----------------------------------------------------------------------------------------
 
 
