@@ -11,6 +11,7 @@ from unittest.mock import Mock
 import msgspec
 import pytest
 
+from heliograph.delivery import actions
 from heliograph.delivery.rendering import Message, render
 from heliograph.delivery.settling import Rules
 from heliograph.endpoints import actions as endpoints
@@ -411,3 +412,23 @@ def test_state_that_is_asked_for_twice_is_found_once(room: Postroom) -> None:
     room.publish(2)
     room.work(room.worker())
     assert room.states(states=("exhausted", "exhausted")) == ["exhausted"] * 2
+
+
+def test_attempt_that_ends_after_its_delivery_was_forgotten_is_not_kept(room: Postroom) -> None:
+    room.endpoint("a.example")
+    room.receivers.answers["a.example"] = SILENT
+    room.publish(2)
+    late = room.worker()
+    room.work(late)
+    room.later(46)
+    room.work(room.worker(receivers=Receivers()))
+    room.later(31 * DAYS / SECONDS)
+    room.store.execute(lambda tx: actions.forget(tx, room.here, kept_days=30, limit=100))
+    assert room.deliveries() == []
+    room.publish()
+    room.receivers.answers["a.example"] = OK
+    room.receivers.answer_all()
+    room.work(late)
+    kept = room.store.read(lambda tx: tx.all("select seq, number, status from delivery_attempt"))
+    (delivery,) = room.deliveries()
+    assert kept == [(delivery.seq, 1, 204)]
