@@ -20,7 +20,8 @@ webhooks](../how-to/receive-webhooks.md)."""
 _AFTERWARDS = """\
 *Less* means that the endpoint is left alone for a while, 5 seconds at first and twice as long each time up to an hour,
 and not before the time that a `Retry-After` of 429 or 503 names. *Not counted* attempts are no fault of the receiver:
-they use up no retry, and say nothing about the endpoint."""
+they use up no retry, and say nothing about the endpoint. They are tried again after a minute, then after twice as long
+each time up to 15 minutes."""
 
 _WORDS = {
     "success": "delivered",

@@ -114,6 +114,11 @@ class Channel:
         """Whether events may be sent as far as the receiver's consent goes."""
         return self.endpoint.settings.consent == "off" or self.consent == "given"
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether something waits to be sent, is under way, or failed and is not yet settled."""
+        return bool(self.queue or self.in_flight or self.failures)
+
     def is_held(self, now: int) -> bool:
         """Tell whether nothing may be sent now: the receiver asked for less, or is to be disabled."""
         return self.is_leaving or (self.health.slowed_until or 0) > now

@@ -28,7 +28,11 @@ LONGEST_SLOWNESS = 3600
 """Seconds for which an endpoint that asked for less is left alone: doubled each time it asks again, up to an hour."""
 
 MOST_STEPS = 12
-"""Steps after which the time is an hour for certain, and need not be counted on."""
+"""Steps after which a time that doubles is the longest for certain, and need not be counted on."""
+
+OUR_FAULT_SECONDS = 60
+LONGEST_OUR_FAULT = 900
+"""Seconds until a delivery is tried again that failed through no fault of the receiver: doubled each time."""
 
 ASKS_FOR_LESS = frozenset((429, 502, 503, 504))
 MAY_NAME_A_TIME = frozenset((429, 503))
@@ -82,6 +86,15 @@ def decide(reply: Reply, attempt: int, schedule: Sequence[int], now: int, luck: 
     if reply.status in MAY_NAME_A_TIME and reply.retry_after is not None:
         due_at = max(due_at, reply.retry_after)
     return Fate(state="pending", due_at=due_at)
+
+
+def after_our_fault(forgiven: int, now: int) -> int:
+    """Return when a delivery is tried again that failed through no fault of the receiver, microseconds UTC.
+
+    `forgiven` are its attempts before that one which count for nothing; those before a `resend` are among them.
+    """
+    wait: int = min(OUR_FAULT_SECONDS * 2 ** min(forgiven, MOST_STEPS), LONGEST_OUR_FAULT)
+    return now + wait * MICROSECONDS
 
 
 def after(health: Health, reply: Reply, now: int) -> Health:

@@ -1,4 +1,4 @@
-"""Claims become jobs: every event is read once, and rendered once in each format."""
+"""Claims become jobs, and jobs requests: every event is read once, and rendered once in each format."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
 
+import msgspec
+
 from heliograph.clock import MICROSECONDS
 from heliograph.delivery.channels import Job
 from heliograph.delivery.counters import Counters
-from heliograph.delivery.rendering import Message, render
+from heliograph.delivery.outcome import Outcome
+from heliograph.delivery.rendering import Message, render, request_headers
 from heliograph.delivery.roster import Roster
+from heliograph.delivery.transfer import Attempt
 from heliograph.delivery.turn import Done
 from heliograph.endpoints.model import Format
 from heliograph.errors import Refusal
 from heliograph.eventlog.paging import events_at
+from heliograph.ids import Secret
 from heliograph.storage.engine import Transaction
 from heliograph.storage.store import Store
 from heliograph.tenancy.model import Scope
@@ -29,7 +34,19 @@ MOST_BYTES = 64 * 1024 * 1024
 READ_AT_ONCE = 50
 """Events that are read together, so that few are in memory that turn out to be too much."""
 
+UNFIT = Outcome(
+    key="", outcome="sender_failed", message="The event could not be put into the endpoint's format."
+)  # fmt: skip
+
 _NOTHING = Message("", None, 0, False, None, (), b"")
+
+
+class Jobs(msgspec.Struct, frozen=True):
+    """What claims became: jobs to be sent, those to give back untried, and those whose attempt ends as `UNFIT`."""
+
+    ready: list[Job]
+    left: list[Job]
+    unfit: list[Job]
 
 
 class Cargo:
@@ -81,12 +98,10 @@ class Cargo:
             del self._of_tenant[job.tenant_id]
 
 
-def jobs_of(
-    database: Store, roster: Roster, counters: Counters, done: Done, now: int, room: int
-) -> tuple[list[Job], list[Job]]:
-    """Return the jobs for what a turn claimed, and those to give back because their messages exceed `room` bytes.
+def jobs_of(database: Store, roster: Roster, counters: Counters, done: Done, now: int, room: int) -> Jobs:
+    """Return the jobs for what a turn claimed.
 
-    What cannot be read is given back, too. What cannot be rendered is left alone until its claim ends.
+    Those are to be given back whose messages exceed `room` bytes, or whose events cannot be read now.
     """
     scope = done.scope
     assert scope is not None
@@ -100,18 +115,15 @@ def jobs_of(
     except Refusal as refusal:
         log.warning("events to deliver could not be read: %s", refusal.detail)
         messages = {}
-    jobs: list[Job] = []
-    left: list[Job] = []
+    jobs = Jobs([], [], [])
     for (claimed, until), channel, name in zip(done.claims, channels, names, strict=True):
         message = messages.get(name, _NOTHING)
-        if message is None:
-            continue
         if claimed.attempts == 1 and message is not _NOTHING:
             counters.count_claim((now - claimed.created_at) / MICROSECONDS)
-        (left if message is _NOTHING else jobs).append(
+        (jobs.unfit if message is None else jobs.left if message is _NOTHING else jobs.ready).append(
             Job(
                 channel,
-                message,
+                message or _NOTHING,
                 tenant_id=scope.tenant_id,
                 tenant_uid=scope.tenant_uid,
                 seq=claimed.seq,
@@ -123,7 +135,7 @@ def jobs_of(
                 until=until,
             )
         )
-    return jobs, left
+    return jobs
 
 
 def _messages(
@@ -145,3 +157,20 @@ def _messages(
             else:
                 room -= len(message.body)
     return messages
+
+
+def attempt_of(job: Job, now: int, origin: str) -> Attempt:
+    """Return the request for a job as it is made at that time; for `origin` see `request_headers`."""
+    channel = job.channel
+    secrets, endpoint = channel.secrets, channel.endpoint
+    return Attempt(
+        key=job.message.id,
+        tenant_uid=channel.owner_uid,
+        destination=channel.destination,
+        headers=request_headers(job.message, endpoint, secrets, now, origin),
+        body=job.message.body,
+        timeout=endpoint.settings.timeout,
+        ca=secrets.ca,
+        certificate=secrets.client_certificate,
+        private_key=None if secrets.client_key is None else Secret(secrets.client_key),
+    )

@@ -30,6 +30,9 @@ FRESH = 10 * MICROSECONDS
 LEAVING = 5 * MICROSECONDS
 """How long an endpoint is left alone that is being disabled."""
 
+KEPT = 300 * MICROSECONDS
+"""How long an endpoint is known after something was last due for it: it may be gone since, and has secrets."""
+
 
 class Roster:
     """The channels of a worker, by the uid of their endpoint."""
@@ -39,6 +42,8 @@ class Roster:
         self._sealer = sealer
         self._channels: dict[bytes, Channel] = {}
         self._unusable: dict[bytes, Offer] = {}
+        self._learned_at: dict[bytes, int] = {}
+        """When each of them was last read, the one first that was read the longest ago."""
 
     def __iter__(self) -> Iterator[Channel]:
         return iter(list(self._channels.values()))
@@ -56,7 +61,7 @@ class Roster:
         return _offer(channel, now) if is_asked and channel.read_at + FRESH > now else None
 
     def learn(self, strangers: Sequence[Prospect], now: int) -> list[Channel]:
-        """Read endpoints, and return their channels; one that is no more is forgotten.
+        """Read endpoints, and return their channels; one that is no more is forgotten at once.
 
         When the database cannot be read nothing is learned: they stay strangers.
         """
@@ -68,8 +73,9 @@ class Roster:
         found = []
         for one, owner, endpoint in read:
             if endpoint is None:
-                self._channels.pop(one.endpoint_uid, None)
+                self._drop(one.endpoint_uid)
                 continue
+            self._keep(one.endpoint_uid, now)
             try:
                 channel = self._know(owner, endpoint)
             except Exception:
@@ -81,6 +87,26 @@ class Roster:
             channel.read_at = now
             found.append(channel)
         return found
+
+    def forget(self, now: int) -> None:
+        """Forget the endpoints for which nothing was due for a while, and nothing is under way."""
+        while self._learned_at:
+            uid, learned_at = next(iter(self._learned_at.items()))
+            if learned_at + KEPT > now:
+                return
+            channel = self._channels.get(uid)
+            if channel is not None and channel.is_busy:
+                self._keep(uid, now)
+            else:
+                self._drop(uid)
+
+    def _keep(self, uid: bytes, now: int) -> None:
+        self._learned_at.pop(uid, None)
+        self._learned_at[uid] = now
+
+    def _drop(self, uid: bytes) -> None:
+        for known in (self._channels, self._unusable, self._learned_at):
+            known.pop(uid, None)
 
     def _read(
         self, tx: Transaction, strangers: Sequence[Prospect]

@@ -25,9 +25,6 @@ from heliograph.storage.engine import Transaction
 from heliograph.tenancy.access import as_system
 from heliograph.tenancy.model import Scope
 
-OUR_FAULT_SECONDS = 60
-"""When a delivery is tried again that failed through no fault of the receiver."""
-
 SUCCESS_SECONDS = 10
 """How far behind the stored time of an endpoint's last success may be, so that not every success is a write."""
 
@@ -135,7 +132,7 @@ def _settlement(rules: Rules, ended: Ended, now: int) -> Settlement:
     if ended.outcome.delivered:
         state, due_at = "delivered", now
     elif ended.is_ours:
-        due_at = now + OUR_FAULT_SECONDS * MICROSECONDS
+        due_at = policy.after_our_fault(job.forgiven, now)
     else:
         luck = random.random()  # noqa: S311 - spreads retries, guards nothing
         fate = policy.decide(ended.reply, job.attempt - job.forgiven, _schedule(rules, job.channel), now, luck)

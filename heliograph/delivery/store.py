@@ -206,11 +206,11 @@ def forget_counts(tx: Transaction, scope: Scope, before: int) -> None:
 
 
 def insert_attempts(tx: Transaction, scope: Scope, attempts: Sequence[tuple[bytes, int, AttemptRecord]]) -> None:
-    """Keep (endpoint, seq, attempt); one that is there already stays."""
+    """Keep (endpoint, seq, attempt); one that is there already stays, one whose delivery is forgotten is left out."""
     tx.run_many(
         "insert into delivery_attempt (tenant_id, endpoint_uid, seq, number, started_at, error_class, status, detail)"
-        " values (:tenant_id, :endpoint_uid, :seq, :number, :started_at, :error_class, :status, :detail)"
-        " on conflict do nothing",
+        " select tenant_id, endpoint_uid, seq, :number, :started_at, :error_class, :status, :detail from delivery"
+        " where tenant_id = :tenant_id and endpoint_uid = :endpoint_uid and seq = :seq on conflict do nothing",
         [
             {"tenant_id": scope.tenant_id, "endpoint_uid": uid, "seq": seq, "number": one.number,
              "started_at": one.started_at, "error_class": one.error_class, "status": one.status,

@@ -22,14 +22,14 @@ from heliograph.delivery.counters import Counters
 from heliograph.delivery.due import store as due
 from heliograph.delivery.fanout import WAKE
 from heliograph.delivery.outcome import Outcome
-from heliograph.delivery.preparing import Cargo, jobs_of
-from heliograph.delivery.rendering import request_headers, shown
+from heliograph.delivery.preparing import UNFIT, Cargo, attempt_of, jobs_of
+from heliograph.delivery.rendering import shown
 from heliograph.delivery.roster import Roster
 from heliograph.delivery.settling import Ended, Rules, Sent, ended
-from heliograph.delivery.transfer import Attempt, Sending
+from heliograph.delivery.transfer import Sending
 from heliograph.delivery.turn import LEASE, MOST_CLAIMS, Done, Turn
 from heliograph.errors import Refusal
-from heliograph.ids import Secret, new_uid
+from heliograph.ids import new_uid
 from heliograph.storage.sealing import Sealer
 from heliograph.storage.store import Settled, Store
 
@@ -166,6 +166,7 @@ class Worker:
         now = self._database.clock.now()
         if now >= self._poll_at and not self._draining:
             self._poll_at = now + POLL
+            self._roster.forget(now)
             for tenant_id in self._database.read(partial(due.tenants_to_see_to, now=now, holder=self._holder)):
                 self._look_into(tenant_id)
         self._send(now)
@@ -296,13 +297,16 @@ class Worker:
         if done.claims:
             tenant.look_at = 0 if len(done.claims) >= turn.limit else tenant.look_at
             room = self._cargo.room(tenant.number)
-            jobs, left = jobs_of(self._database, self._roster, self.counters, done, now, room)
+            jobs = jobs_of(self._database, self._roster, self.counters, done, now, room)
+            tenant.outstanding += len(done.claims)
+            tenant.released += jobs.left
+            self._cargo.load(jobs.ready)
             if self._draining:
-                jobs, left = [], [*left, *jobs]
-            tenant.outstanding += len(jobs) + len(left)
-            tenant.released += left
-            self._cargo.load(jobs)
-            self._slots.add(jobs)
+                tenant.released += jobs.ready
+            else:
+                self._slots.add(jobs.ready)
+            for job in jobs.unfit:
+                self._note(job, Sent(job.channel.endpoint.url, (), now), UNFIT, now)
         if (done.let_go or not done.is_held) and not tenant.outstanding and not (tenant.ended or tenant.released):
             # Somebody may have told of something new while the transaction was under way.
             if tenant.look_at == 0 and done.let_go and not self._draining:
@@ -336,28 +340,13 @@ class Worker:
                 continue
             sent = Sent(job.channel.endpoint.url, (), now)
             try:
-                attempt = self._attempt(job, now)
+                attempt = attempt_of(job, now, self._origin)
                 sent = Sent(sent.url, shown(attempt.headers, job.channel.secrets), now)
                 self._sender.send(attempt, partial(self._answered, job, sent))
             except Exception:
                 log.exception("a delivery to %s could not be sent", job.channel.endpoint.uid.hex())
                 failure = Outcome(key="", outcome="sender_failed", message="The request could not be made.")
                 self._answered(job, sent, failure)
-
-    def _attempt(self, job: Job, now: int) -> Attempt:
-        channel = job.channel
-        secrets, endpoint = channel.secrets, channel.endpoint
-        return Attempt(
-            key=job.message.id,
-            tenant_uid=channel.owner_uid,
-            destination=channel.destination,
-            headers=request_headers(job.message, endpoint, secrets, now, self._origin),
-            body=job.message.body,
-            timeout=endpoint.settings.timeout,
-            ca=secrets.ca,
-            certificate=secrets.client_certificate,
-            private_key=None if secrets.client_key is None else Secret(secrets.client_key),
-        )
 
     def _answered(self, job: Job, sent: Sent, outcome: Outcome) -> None:
         """Take what came of a request; called on the sender's thread."""
@@ -368,7 +357,11 @@ class Worker:
         self._slots.ended(job, now, outcome.timings.total / MICROSECONDS, success=outcome.delivered)
         if outcome.outcome == "shutdown":
             self._release([job])
-            return
+        else:
+            self._note(job, sent, outcome, now)
+
+    def _note(self, job: Job, sent: Sent, outcome: Outcome, now: int) -> None:
+        """Have the end of an attempt settled by the next transaction in its tenant."""
         self.counters.count_attempt(outcome.outcome)
         job.channel.failures += not outcome.delivered
         self._tenant_of(job).ended.append(ended(job, sent, outcome, now))

@@ -104,13 +104,16 @@ def require_locked(tx: Transaction, scope: Scope, tenants: Sequence[int]) -> Non
 # -- reading --------------------------------------------------------------------------------------------------------
 
 
-def get(tx: Transaction, scope: Scope, uid: bytes) -> Endpoint:
+def get(tx: Transaction, scope: Scope, uid: bytes, *, lock: bool = False) -> Endpoint:
     """Return one of the tenant's own endpoints.
+
+    With `lock`, nobody else changes it before this transaction ends: whoever is to change how it fares needs that, as
+    workers note it without the lock of the log.
 
     Raises:
         NotFound: when it has no such endpoint.
     """
-    endpoint = store.find(tx, scope, uid)
+    endpoint = store.find(tx, scope, uid, lock=lock)
     if endpoint is None:
         raise NotFound("There is no such endpoint.")
     return endpoint
@@ -143,7 +146,7 @@ def update(
         Invalid: when the headers cannot be used.
         TenantsAdded: when `tenants` are not all that it reaches.
     """
-    before = get(tx, scope, uid)
+    before = get(tx, scope, uid, lock=True)
     require_version(version, before.version)
     secrets = unseal(sealer, scope.tenant_id, before)
     settings = patch.settings.onto(before.settings)
@@ -239,11 +242,13 @@ def send_test(tx: Transaction, scope: Scope, uid: bytes) -> Receipt:
 
     Raises:
         NotFound: when the tenant has no such endpoint.
-        Conflict: when the endpoint is disabled.
+        Conflict: when the endpoint is disabled, or gets nothing but bodies of Seam's shape, which a test has not.
     """
     endpoint = get(tx, scope, uid)
     if endpoint.state == "disabled":
         raise Conflict("A disabled endpoint gets nothing; enable it first.")
+    if endpoint.is_flat:
+        raise Conflict("An endpoint for flat events in `wire` format gets nothing else, and a test is none.")
     body = events.EndpointTest(uid=as_hex(uid), message="A test of this endpoint.")
     return publish.record(tx, scope, events.TEST, body.uid, lambda _: body)
 

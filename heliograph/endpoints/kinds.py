@@ -16,12 +16,6 @@ from heliograph.storage.sealing import Sealer
 from heliograph.tenancy.model import Scope
 
 
-def is_flat(endpoint: Endpoint) -> bool:
-    """Tell whether an endpoint is of this kind, wherever it was made."""
-    settings = endpoint.settings
-    return settings.families == ("flat",) and settings.format == "wire" and settings.header_family != "sos"
-
-
 def get(tx: Transaction, scope: Scope, uid: bytes) -> Endpoint:
     """Return one of them.
 
@@ -29,7 +23,7 @@ def get(tx: Transaction, scope: Scope, uid: bytes) -> Endpoint:
         NotFound: when the tenant has no such endpoint, or it is of another kind.
     """
     endpoint = actions.get(tx, scope, uid)
-    if not is_flat(endpoint):
+    if not endpoint.is_flat:
         raise NotFound("There is no such endpoint.")
     return endpoint
 
@@ -37,7 +31,7 @@ def get(tx: Transaction, scope: Scope, uid: bytes) -> Endpoint:
 def list_all(tx: Transaction, scope: Scope) -> list[Endpoint]:
     """Return all of them, in the order in which they were added."""
     endpoints, _ = actions.list_endpoints(tx, scope, (), b"", MOST_ENDPOINTS)
-    return [endpoint for endpoint in endpoints if is_flat(endpoint)]
+    return [endpoint for endpoint in endpoints if endpoint.is_flat]
 
 
 def update(

@@ -161,6 +161,12 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: int
     version: int = 1
 
+    @property
+    def is_flat(self) -> bool:
+        """Whether it is one that Seam's clients see as a webhook, wherever it was made: see `endpoints.kinds`."""
+        wanted = self.settings
+        return wanted.families == ("flat",) and wanted.format == "wire" and wanted.header_family != "sos"
+
 
 class Reach(msgspec.Struct, frozen=True):
     """An endpoint as one tenant's log sees it: the tenant that owns it, and the seq from which on it gets events."""

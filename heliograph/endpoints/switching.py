@@ -115,6 +115,6 @@ def enable(tx: Transaction, scope: Scope, uid: bytes, version: int | None, tenan
 
 
 def _present(tx: Transaction, scope: Scope, uid: bytes, version: int | None) -> Endpoint:
-    endpoint = get(tx, scope, uid)
+    endpoint = get(tx, scope, uid, lock=True)
     require_version(version, endpoint.version)
     return endpoint

@@ -78,7 +78,11 @@ ENDPOINTS = (
     Route(
         method="POST", path=_ITEM + "/test", handler=endpoints.send_test, permission=endpoints.UPDATE, tag=_TAG,
         summary="Send an endpoint a test event",
-        description="It gets an event of the type `Endpoint.Test`, whatever it asks for, and no other endpoint does.",
+        description=(
+            "It gets an event of the type `Endpoint.Test`, whatever it asks for, and no other endpoint does. One whose"
+            " `families` are `flat` alone, in `wire` format and without `X-SOS-*` headers, is what Seam's clients see"
+            " as a webhook: it gets nothing else, and no test event (409)."
+        ),
         query=TenantQuery, answers={202: endpoints.TestBody, 200: endpoints.TestBody}, idempotent_by_key=True,
         example=Example(status=202),
     ),

@@ -130,9 +130,13 @@ def test_fault_of_ours_counts_neither_for_the_schedule_nor_for_the_endpoint(room
     worker = room.worker()
     room.receivers.answers["a.example"] = Answer(None, outcome)  # type: ignore[arg-type]
     room.publish()
-    for _ in range(5):
+    for seconds in (60, 120, 240, 480, 900):
         room.work(worker)
-        room.later(61)
+        tried = len(room.receivers.requests)
+        room.later(seconds - 1)
+        room.work(worker)
+        assert len(room.receivers.requests) == tried
+        room.later(2)
     assert room.states() == ["pending"]
     assert room.look_at(endpoint).health.failing_since is None
     room.receivers.answers["a.example"] = OK

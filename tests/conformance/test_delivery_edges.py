@@ -11,6 +11,8 @@ from unittest.mock import Mock
 import msgspec
 import pytest
 
+from heliograph.delivery import actions
+from heliograph.delivery.rendering import Message, render
 from heliograph.delivery.settling import Rules
 from heliograph.endpoints import actions as endpoints
 from heliograph.endpoints import faring
@@ -19,7 +21,9 @@ from heliograph.errors import Unavailable
 from tests.conformance.postroom import DAYS, OK, SEALER, SECONDS, SILENT, Answer, Postroom, Receivers
 
 if TYPE_CHECKING:
-    from heliograph.endpoints.model import Health
+    from heliograph.delivery.worker import Worker
+    from heliograph.endpoints.model import Format, Health
+    from heliograph.eventlog.model import Event
     from heliograph.storage.store import Store
     from tests.conformance.stores import HandClock
 
@@ -106,6 +110,34 @@ def test_endpoint_that_wants_nothing_more_is_disabled_although_the_worker_died_b
     room.switch("enable", endpoint)
     room.work(room.worker(receivers=heirs))
     assert room.states() == ["exhausted", "delivered"]
+
+
+def test_event_that_cannot_be_rendered_is_a_failed_attempt_and_is_tried_again(
+    room: Postroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = room.endpoint("a.example", ordering="entity", retry_schedule=(0,))
+    odd, behind = room.publish(2, target_type="Door", target_id="1")
+    (other,) = room.publish(target_type="Door", target_id="2")
+
+    def render_but_one(event: Event, format: Format) -> Message:
+        if event.envelope.id == odd:
+            raise ValueError("This cannot be rendered.")
+        return render(event, format)
+
+    worker = room.worker()
+    with monkeypatch.context() as struck:
+        struck.setattr("heliograph.delivery.preparing.render", render_but_one)
+        room.work(worker)
+    assert room.receivers.events_at("a.example") == [other]
+    (delivery,) = room.deliveries(error_classes=("sender_failed",))
+    (attempt,) = room.attempts(delivery)
+    assert attempt.detail.message == "The event could not be put into the endpoint's format."
+    assert (attempt.detail.url, attempt.detail.request_headers) == (endpoint.url, ())
+    assert room.look_at(endpoint).health.failing_since is None
+    room.later(61)
+    room.work(worker)
+    assert room.receivers.events_at("a.example") == [other, odd, behind]
+    assert room.states() == ["delivered"] * 3
 
 
 # -- an endpoint that is changed while a request is under way -------------------------------------------------------
@@ -259,6 +291,76 @@ def test_what_two_workers_learn_of_one_endpoint_at_once_is_noted_by_both(room: P
     assert (health.last_success_at, health.gone_at) == (1, 2)
 
 
+@pytest.mark.parametrize("change", ["disable", "enable", "move"])
+def test_what_a_worker_notes_while_an_endpoint_is_changed_is_kept(
+    room: Postroom, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    endpoint = room.endpoint("a.example", scope=room.here)
+    if change == "enable":
+        room.switch("disable", endpoint)
+    both_read = Barrier(2)
+
+    def meet(*_: object) -> None:
+        # Where nobody can read what another is about to change, the second never comes.
+        with suppress(BrokenBarrierError):
+            both_read.wait(0.5)
+
+    def note(health: Health) -> Health:
+        meet()
+        return msgspec.structs.replace(health, last_success_at=1)
+
+    for module in ("actions", "switching"):
+        monkeypatch.setattr(f"heliograph.endpoints.{module}.require_version", meet)
+    with ThreadPoolExecutor(2) as pool:
+        noting = pool.submit(
+            room.store.execute, lambda tx: faring.note(tx, room.here, endpoint.uid, note), lane="notes"
+        )  # fmt: skip
+        if change == "move":
+            room.move(endpoint, "b.example")
+        else:
+            room.switch(change, endpoint)
+        noting.result()
+    assert room.look_at(endpoint).health.last_success_at == 1
+
+
+# -- what a worker remembers ----------------------------------------------------------------------------------------
+
+
+def known_to(worker: Worker) -> set[bytes]:
+    return {channel.endpoint.uid for channel in worker._roster}
+
+
+def test_endpoint_that_was_deleted_is_forgotten_with_its_secrets(room: Postroom) -> None:
+    deleted, waiting = room.endpoint("a.example"), room.endpoint("b.example")
+    room.receivers.answers["b.example"] = SILENT
+    room.publish()
+    worker = room.worker()
+    room.work(worker)
+    assert known_to(worker) == {deleted.uid, waiting.uid}
+    room.switch("delete", deleted)
+    room.later(301)
+    room.work(worker)
+    assert known_to(worker) == {waiting.uid}
+    room.receivers.answers["b.example"] = OK
+    room.receivers.answer_all()
+    room.work(worker)
+    room.later(301)
+    room.work(worker)
+    assert known_to(worker) == set()
+
+
+def test_endpoint_that_was_quiet_for_long_is_known_again_when_something_is_due(room: Postroom) -> None:
+    room.endpoint("a.example")
+    worker = room.worker()
+    for _ in range(2):
+        room.publish()
+        room.work(worker)
+        room.later(3600)
+        room.work(worker)
+        assert known_to(worker) == set()
+    assert room.states() == ["delivered"] * 2
+
+
 # -- order ----------------------------------------------------------------------------------------------------------
 
 
@@ -310,3 +412,23 @@ def test_state_that_is_asked_for_twice_is_found_once(room: Postroom) -> None:
     room.publish(2)
     room.work(room.worker())
     assert room.states(states=("exhausted", "exhausted")) == ["exhausted"] * 2
+
+
+def test_attempt_that_ends_after_its_delivery_was_forgotten_is_not_kept(room: Postroom) -> None:
+    room.endpoint("a.example")
+    room.receivers.answers["a.example"] = SILENT
+    room.publish(2)
+    late = room.worker()
+    room.work(late)
+    room.later(46)
+    room.work(room.worker(receivers=Receivers()))
+    room.later(31 * DAYS / SECONDS)
+    room.store.execute(lambda tx: actions.forget(tx, room.here, kept_days=30, limit=100))
+    assert room.deliveries() == []
+    room.publish()
+    room.receivers.answers["a.example"] = OK
+    room.receivers.answer_all()
+    room.work(late)
+    kept = room.store.read(lambda tx: tx.all("select seq, number, status from delivery_attempt"))
+    (delivery,) = room.deliveries()
+    assert kept == [(delivery.seq, 1, 204)]

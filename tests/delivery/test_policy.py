@@ -16,6 +16,7 @@ from heliograph.delivery.policy import (
     STANDARD_SCHEDULE,
     Reply,
     after,
+    after_our_fault,
     classify,
     decide,
     retry_after,
@@ -63,6 +64,11 @@ def test_success_is_a_success_whenever_it_comes(attempt: int) -> None:
 
 def test_gone_is_not_tried_again() -> None:
     assert decide(Reply(status=410), 1, STANDARD_SCHEDULE, NOW, 0.5).state == "exhausted"
+
+
+def test_fault_of_ours_makes_the_next_attempt_wait_longer_each_time_up_to_15_minutes() -> None:
+    waits = [(after_our_fault(forgiven, NOW) - NOW) // MICROSECONDS for forgiven in (0, 1, 2, 3, 4, 5, 100_000)]
+    assert waits == [60, 120, 240, 480, 900, 900, 900]
 
 
 def test_receiver_may_put_off_but_not_hasten() -> None:

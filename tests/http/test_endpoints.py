@@ -288,6 +288,16 @@ def test_test_event_goes_to_its_endpoint_alone_whatever_that_asks_for(owner_of: 
     }
 
 
+def test_endpoint_that_gets_seams_bodies_alone_is_sent_no_test(owner_of: Owner) -> None:
+    flat = {"families": ["flat"]}
+    webhook, plain = owner_of.endpoint(**flat)["uid"], owner_of.endpoint(**flat, format="record")["uid"]
+    refused = owner_of.act(webhook, "test")
+    assert refused.status == 409, refused
+    assert "gets nothing else" in refused.json()["detail"]
+    assert owner_of.deliveries(webhook) == []
+    assert owner_of.act(plain, "test").status == 202
+
+
 def test_deleting_an_endpoint_cancels_what_it_had_yet_to_get(owner_of: Owner) -> None:
     uid = owner_of.endpoint(eventTypes=["door.opened"])["uid"]
     owner_of.act(uid, "pause")
