@@ -59,8 +59,8 @@ class EndpointsQuery(ListQuery, frozen=True, kw_only=True, rename="camel"):
 class NewSecret(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """Which key to replace, and for how many seconds the one before goes on to sign beside the new one.
 
-    `secret` is the new symmetric one, `whsec_` and base64 of 24 to 64 bytes; without it, one is made. The Ed25519 key
-    is always made.
+    `secret` is the new symmetric one, base64 of 24 to 64 bytes, with or without `whsec_` before it; else one is made.
+    The Ed25519 key is always made.
     """
 
     key: Literal["symmetric", "asymmetric"] = "symmetric"
