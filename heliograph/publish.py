@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from heliograph.catalog.definition import EventDefinition
-from heliograph.delivery.fanout import fan_out
-from heliograph.errors import Conflict
+from heliograph.delivery import fanout
+from heliograph.errors import Conflict, Refusal, TooLarge
 from heliograph.eventlog import store
 from heliograph.eventlog.model import Actor, EventDraft, Prepared, Receipt, RelatedEntity, prepare
 from heliograph.ids import Uid, new_uid
@@ -97,7 +97,7 @@ def _append(tx: Transaction, scope: Scope, events: Sequence[Prepared]) -> list[R
 
 def _placed(tx: Transaction, scope: Scope, place: store.Place, events: Sequence[Prepared]) -> list[Receipt]:
     """Let every endpoint have what is for it, in the transaction that stores it."""
-    fan_out(tx, scope, place.endpoints, place.seq, events)
+    fanout.fan_out(tx, scope, place.endpoints, place.seq, events)
     return [Receipt(event.id, place.seq + n, place.recorded_at + n) for n, event in enumerate(events)]
 
 
@@ -172,19 +172,20 @@ class Submission(msgspec.Struct, frozen=True):
 class Answer(msgspec.Struct, frozen=True):
     """What the caller gets; `repeated` when nothing new was stored, `conflict` when its key stands for others.
 
-    There are no outcomes when the whole request is a repeat.
+    There are no outcomes when the whole request is a repeat. With a `refusal`, nothing was stored.
     """
 
     body: bytes
     outcomes: Sequence[Outcome] = ()
     repeated: bool = False
     conflict: bool = False
+    refusal: Refusal | None = None
 
 
 def ingest(tx: Transaction, tenant_id: int, submissions: Sequence[Submission]) -> list[Answer]:
     """Write all events that one group holds for one tenant, together, and answer each request.
 
-    This is the append handler of `storage.store.Store`: its items are validated before and cannot fail alone.
+    This is the append handler of `storage.store.Store`: its items are validated before, and none fails by an exception.
     """
     scope = submissions[0].scope
     assert scope.tenant_id == tenant_id
@@ -194,14 +195,28 @@ def ingest(tx: Transaction, tenant_id: int, submissions: Sequence[Submission]) -
 
 
 def _answer_new(tx: Transaction, scope: Scope, submissions: Sequence[Submission]) -> list[Answer]:
-    receipts = _append(tx, scope, [event for s in submissions for event in s.events])
+    refused = [_is_too_much(tx, scope, submission.events) for submission in submissions]
+    taken = [submission for submission, no in zip(submissions, refused, strict=True) if not no]
+    receipts = _append(tx, scope, [event for submission in taken for event in submission.events])
     answers = []
     start = 0
-    for submission in submissions:
+    for submission, no in zip(submissions, refused, strict=True):
+        if no:
+            answers.append(_too_much())
+            continue
         own = receipts[start : start + len(submission.events)]
         start += len(submission.events)
         answers.append(Answer(submission.answer(own), own))
     return answers
+
+
+def _is_too_much(tx: Transaction, scope: Scope, events: Sequence[Prepared]) -> bool:
+    return len(events) > 1 and fanout.is_too_much(tx, scope, store.endpoints_of(tx, scope), events)
+
+
+def _too_much() -> Answer:
+    words = f"One request makes at most {fanout.MOST_DELIVERIES} deliveries to endpoints; send fewer events at a time."
+    return Answer(b"", refusal=TooLarge.at("", "max-deliveries", words))
 
 
 class _Deduplication:
@@ -229,13 +244,26 @@ class _Deduplication:
             elif request and request.key in own_requests:
                 plans.append(own_requests[request.key])
             else:
-                if request:
+                plan = self._plan_all(submission, past)
+                if request and isinstance(plan, list):
                     own_requests[request.key] = number
-                plans.append([self._plan(submission, n, past) for n in range(len(submission.events))])
+                plans.append(plan)
         receipts = _append(self._tx, self._scope, self._new)
         answers = self._answers(submissions, plans, receipts)
         self._remember(submissions, plans, answers, receipts)
         return answers
+
+    def _plan_all(
+        self, submission: Submission, past: dict[bytes, store.Remembered]
+    ) -> Answer | list[int | Repeated | Contradicted]:
+        """Say what becomes of each event of a request, or refuse it for the deliveries that the new ones would make."""
+        start = len(self._new)
+        plan = [self._plan(submission, n, past) for n in range(len(submission.events))]
+        if not _is_too_much(self._tx, self._scope, self._new[start:]):
+            return plan
+        del self._new[start:]
+        self._own = {key: known for key, known in self._own.items() if known[1] < start}
+        return _too_much()
 
     def _plan(
         self, submission: Submission, n: int, past: dict[bytes, store.Remembered]

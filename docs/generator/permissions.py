@@ -23,7 +23,8 @@ Today's routes ask for the permissions in the table below. The others belong to 
 are part of the roles already, so that no role has to change its meaning then. The routes of `/v1/jobs` ask for what the
 kind of the job needs: for an import of recipes, `read recipe.tenant` to watch it and `create recipe.tenant` to cancel
 it; for a large report of access codes, `report access_code.tenant`. `pin=true` of an access code asks for
-`read_pin access_code.tenant` besides. A device's own token reports for that device, and does nothing else."""
+`read_pin access_code.tenant` besides, and whoever adds an endpoint or changes its `url` needs `read event.tenant`
+besides: events go where it says. A device's own token reports for that device, and does nothing else."""
 
 
 def page() -> str:

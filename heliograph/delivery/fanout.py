@@ -14,6 +14,9 @@ from heliograph.eventlog.model import Prepared
 from heliograph.storage.engine import Transaction
 from heliograph.tenancy.model import Scope
 
+MOST_DELIVERIES = 50_000
+"""What one request of several events may make of them: one transaction writes them all, and others wait for it."""
+
 WAKE = "deliveries are due"
 """In the engine's memory: what to call with a tenant's number once something is due there."""
 
@@ -24,7 +27,7 @@ def fan_out(tx: Transaction, scope: Scope, version: int, seq: int, events: Seque
     `version` is that of the tenant's set of endpoints, as it stood on the locked head of the log.
     """
     matcher = _matcher(tx, scope, version)
-    if matcher.is_empty:
+    if not matcher.size:
         return
     rows = [
         store.new_delivery(scope, destination.uid, seq + n, event, tx.now, keeps_order=destination.keeps_order)
@@ -36,6 +39,16 @@ def fan_out(tx: Transaction, scope: Scope, version: int, seq: int, events: Seque
     store.insert_deliveries(tx, scope, rows)
     due.note_due(tx, scope, tx.now)
     wake_after_commit(tx, scope.tenant_id)
+
+
+def is_too_much(tx: Transaction, scope: Scope, version: int, events: Sequence[Prepared]) -> bool:
+    """Tell whether events that were sent together would make more than `MOST_DELIVERIES`; a single one never does."""
+    if len(events) < 2:
+        return False
+    matcher = _matcher(tx, scope, version)
+    if len(events) * matcher.size <= MOST_DELIVERIES:
+        return False
+    return sum(len(_destinations(matcher, event)) for event in events) > MOST_DELIVERIES
 
 
 def wake_after_commit(tx: Transaction, tenant_id: int) -> None:

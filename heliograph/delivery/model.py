@@ -15,6 +15,9 @@ STATES: tuple[State, ...] = ("pending", "delivered", "exhausted", "cancelled")
 
 Headers = tuple[tuple[str, str], ...]
 
+HEADER_BYTES_KEPT = 8 * 1024
+"""Of the headers of an answer, names and values together."""
+
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """An event of one tenant's log on its way to one endpoint. Times in microseconds UTC.
@@ -74,6 +77,16 @@ class AttemptDetail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     address: str | None = None
     http_version: str | None = None
     timing: Timing = Timing()
+
+
+def first_headers(headers: Headers, most: int = HEADER_BYTES_KEPT) -> Headers:
+    """Return the first headers that have `most` bytes together, each of them whole."""
+    left = most
+    for count, (name, value) in enumerate(headers):
+        left -= len(name.encode()) + len(value.encode())
+        if left < 0:
+            return headers[:count]
+    return headers
 
 
 class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):

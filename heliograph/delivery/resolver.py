@@ -22,7 +22,7 @@ Lookup = Callable[[str], list[Address]]
 
 Answer = Callable[[tuple[Address, ...] | OSError], None]
 
-THREADS = 16
+THREADS = 64  # at most; they are made as they are needed, and stay
 SHARE = 4  # of the threads that one asker may occupy
 
 
@@ -41,15 +41,15 @@ class Resolver:
 
     def __init__(self, lookup: Lookup = look_up, threads: int = THREADS, share: int = SHARE) -> None:
         self._lookup = lookup
+        self._most_threads = threads
         self._share = share
         self._changed = threading.Condition()
         self._waiting: dict[bytes, deque[str]] = {}  # the askers take turns: whose turn it was goes to the end
         self._busy: dict[bytes, int] = {}
         self._asked: dict[tuple[bytes, str], list[Answer]] = {}
         self._closed = False
-        for number in range(threads):
-            # Daemons: a name server that does not answer must not keep the process from ending.
-            threading.Thread(target=self._work, name=f"resolver-{number}", daemon=True).start()
+        self._threads = 0
+        self._idle = 0  # of the threads: those that have no name to look up, or have yet to take it
 
     def resolve(self, host: str, asker: bytes, answer: Answer) -> None:
         """Have `answer` called with the addresses or the error, on a thread of the resolver; it must not block."""
@@ -60,6 +60,8 @@ class Resolver:
                 return
             self._asked[asker, host] = [answer]
             self._waiting.setdefault(asker, deque()).append(host)
+            if self._threads < self._most_threads and self._ready() > self._idle:
+                self._add_thread()
             self._changed.notify()
 
     def forget(self, host: str, asker: bytes, answer: Answer) -> None:
@@ -80,6 +82,21 @@ class Resolver:
             self._closed = True
             self._changed.notify_all()
 
+    def _ready(self) -> int:
+        """Count the names that could be looked up at this moment; the lock is held."""
+        return sum(min(len(names), self._share - self._busy.get(asker, 0)) for asker, names in self._waiting.items())
+
+    def _add_thread(self) -> None:
+        # A daemon: a name server that does not answer must not keep the process from ending.
+        thread = threading.Thread(target=self._work, name=f"resolver-{self._threads}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system gives no more threads: the name waits for one of those that there are
+            log.warning("there are only %d threads to look names up", self._threads)
+            return
+        self._threads += 1
+        self._idle += 1
+
     def _work(self) -> None:
         while True:
             with self._changed:
@@ -87,6 +104,7 @@ class Resolver:
                     self._changed.wait()
                 if turn is None or self._closed:
                     return
+                self._idle -= 1
             self._answer(*turn)  # on its own, so that this frame keeps nothing of it while it waits
 
     def _answer(self, asker: bytes, host: str) -> None:
@@ -96,6 +114,7 @@ class Resolver:
             self._busy[asker] -= 1
             if not self._busy[asker]:
                 del self._busy[asker]
+            self._idle += 1
             self._changed.notify()  # the asker may have been waiting for its share only
         for answer in answers:
             answer(result)

@@ -15,7 +15,7 @@ from heliograph.catalog.definition import EventDefinition
 from heliograph.clock import MICROSECONDS
 from heliograph.delivery import events, policy, store
 from heliograph.delivery.channels import Channel, Job
-from heliograph.delivery.model import AttemptDetail, AttemptRecord, Headers, Settlement, State, Timing
+from heliograph.delivery.model import AttemptDetail, AttemptRecord, Headers, Settlement, State, Timing, first_headers
 from heliograph.delivery.outcome import OURS, Outcome
 from heliograph.endpoints import faring
 from heliograph.endpoints.model import Health
@@ -150,7 +150,7 @@ def _record(ended: Ended) -> AttemptRecord:
         message=outcome.message,
         url=ended.sent.url,
         request_headers=ended.sent.headers,
-        response_headers=outcome.headers,
+        response_headers=first_headers(outcome.headers),
         body=outcome.body,
         truncated=outcome.truncated,
         address=outcome.address,

@@ -22,7 +22,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 def read_secret(text: str, pointer: str) -> bytes:
-    """Read a symmetric secret in its notation: `whsec_` and base64.
+    """Read a symmetric secret in its notation: base64, with `whsec_` before it or without, as libraries take it.
 
     Raises:
         Invalid: when it is not that, or has fewer than 24 or more than 64 bytes; the text is not repeated.
@@ -30,7 +30,7 @@ def read_secret(text: str, pointer: str) -> bytes:
     try:
         secret = base64.b64decode(text.removeprefix("whsec_"), validate=True)
     except (binascii.Error, ValueError):
-        raise Invalid.at(pointer, "base64", "A secret is `whsec_` and base64.") from None
+        raise Invalid.at(pointer, "base64", "A secret is base64, with or without `whsec_` before it.") from None
     if not SHORTEST_SECRET <= len(secret) <= LONGEST_SECRET:
         words = f"A secret has {SHORTEST_SECRET} to {LONGEST_SECRET} bytes."
         raise Invalid.at(pointer, "length", words)

@@ -21,6 +21,7 @@ import msgspec
 import pycurl
 
 from heliograph.delivery.guard import Address, Destination
+from heliograph.delivery.header_lines import header_lines
 from heliograph.delivery.outcome import OURS, Outcome, OutcomeClass, Timings, by_status
 from heliograph.ids import Secret, Uid
 
@@ -34,15 +35,6 @@ CONNECT_SECONDS = 10.0
 CONNECTION_SECONDS = 600  # a connection that is older is not used again
 SCHEMES = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-# These describe the connection or the message itself and belong to libcurl.
-_NOT_OURS = frozenset(
-    (
-        *("accept-encoding", "connection", "content-length", "expect", "host", "keep-alive"),
-        *("te", "trailer", "transfer-encoding", "upgrade"),
-    )
-)
 _VERSIONS = {pycurl.CURL_HTTP_VERSION_1_0: "1.0", pycurl.CURL_HTTP_VERSION_1_1: "1.1", 3: "2"}
 
 # libcurl's codes; those without a name in pycurl have theirs from libcurl-errors(3) beside them.
@@ -189,7 +181,7 @@ class Transfer:
         curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS if two else pycurl.CURL_HTTP_VERSION_1_1)
         curl.setopt(pycurl.HEADERFUNCTION, self._take_header)
         curl.setopt(pycurl.WRITEFUNCTION, self._take_body)
-        curl.setopt(pycurl.HTTPHEADER, _header_lines(attempt.headers))
+        curl.setopt(pycurl.HTTPHEADER, header_lines(attempt.headers))
         if attempt.method == "POST":
             curl.setopt(pycurl.POST, 1)
             curl.setopt(pycurl.POSTFIELDS, attempt.body)
@@ -266,6 +258,8 @@ class Transfer:
         complete = self._complete(code)
         if complete:
             message = f"The receiver answered {status}"
+        elif outcome == "response_too_large":
+            message = "The header of the answer is too large to be read"
         elif outcome in OURS:
             # Details are the operator's: they may name its proxy.
             log.error("a request was not made: %s (libcurl error %d)", message, code)
@@ -377,23 +371,3 @@ def _set_places(curl: Any, file_option: int, folder_option: int, places: tuple[s
 def _sentence(message: str) -> str:
     """Return libcurl's message, which may repeat what the receiver sent, as a sentence that is fit for a terminal."""
     return re.sub(r"[^ -~]", "?", message).strip().rstrip(".")[:300] + "."
-
-
-@functools.lru_cache(1000)
-def _may_be_named(name: str) -> bool:
-    return _TOKEN.fullmatch(name) is not None and name.lower() not in _NOT_OURS
-
-
-def _header_lines(headers: tuple[tuple[str, str], ...]) -> list[bytes]:
-    lines = [b"Accept-Encoding: identity", b"Expect:", b"Accept:"]
-    names = {name.lower() for name, _ in headers}
-    if "content-type" not in names:
-        lines.append(b"Content-Type:")  # libcurl would claim that it is a form
-    if "user-agent" not in names:
-        lines.append(b"User-Agent: Heliograph")
-    for name, value in headers:
-        if not _may_be_named(name) or _CONTROL.search(value):
-            raise ValueError(f"the header {name!r} cannot be sent")
-        # libcurl leaves a header out that ends in a colon; a semicolon stands for an empty value.
-        lines.append(f"{name}: {value}".encode() if value.strip() else f"{name};".encode())
-    return lines

@@ -51,7 +51,7 @@ class Matcher:
         self._by_key: dict[int, Destination] = {}
         for endpoint in endpoints:
             self._add(endpoint)
-        self.is_empty = not endpoints
+        self.size = len(endpoints)
 
     def _add(self, endpoint: Endpoint) -> None:
         wanted = endpoint.settings

@@ -135,6 +135,15 @@ def append(tx: Transaction, scope: Scope, events: Sequence[Prepared]) -> Place:
     return taken
 
 
+def endpoints_of(tx: Transaction, scope: Scope) -> int:
+    """Return the present version of the set of endpoints that get the log's events; see `Place`."""
+    row = tx.one("select endpoints from head where tenant_id = :tenant_id", tenant_id=scope.tenant_id)
+    if row is None:
+        raise LookupError(f"tenant {scope.tenant_id} has no log")
+    version: int = row[0]
+    return version
+
+
 def head_of(tx: Transaction, scope: Scope) -> int:
     """Return the seq that the next event will have."""
     row = tx.one("select next_seq from head where tenant_id = :tenant_id", tenant_id=scope.tenant_id)

@@ -40,8 +40,10 @@ EVENTS = (
         description=(
             "Stores one event (a JSON object or a CloudEvent) or a batch of up to 1,000 (a JSON array, NDJSON or a"
             " CloudEvents batch), and answers after the commit. Every event of a batch is accepted or refused on its"
-            " own: 201 when all were stored, 207 when some were not. A repeat, known by `Idempotency-Key` or by"
-            " `source` and `sourceId`, is answered 200 with the first receipt, and 409 when its content differs."
+            " own: 201 when all were stored, 207 when some were not. A batch that would make more than 50,000"
+            " deliveries to endpoints is refused as a whole (413, `max-deliveries`). A repeat, known by"
+            " `Idempotency-Key` or by `source` and `sourceId`, is answered 200 with the first receipt, and 409 when its"
+            " content differs."
         ),
         query=TenantQuery,
         body=NewEvent | list[NewEvent],

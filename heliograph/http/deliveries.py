@@ -93,7 +93,8 @@ class HeaderItem(msgspec.Struct, frozen=True):
 class ExchangeBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What was sent and what came back; values of the endpoint's own headers are hidden.
 
-    `body` is the answer's as text, `bodyData` as base64 where it is none; it is `truncated` when there was more.
+    `responseHeaders` are the first of the answer's, whole ones of 8 KiB together at most. `body` is the first 16 KiB of
+    the answer's as text, `bodyData` as base64 where it is none; it is `truncated` when there was more.
     """
 
     url: str

@@ -63,7 +63,8 @@ Overlap = Annotated[int, Meta(ge=0, le=model.LONGEST_OVERLAP)]
 
 
 class NewEndpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """An endpoint to add. `secret` is `whsec_` and base64 of 24 to 64 bytes; without it, one is made.
+    """An endpoint to add. `secret` is base64 of 24 to 64 bytes, with or without `whsec_` before it; else one is
+    made.
 
     `rate` is in requests per second, `timeout` in seconds. `retrySchedule` has the seconds before each attempt, counted
     from the one before, the first being 0; without it, the platform's holds. Certificates and key are PEM.

@@ -34,7 +34,7 @@ ENDPOINTS = (
             " those added later too. The secret is in this answer and never again. A tenant has at most 1,000"
             " endpoints; a company gets one only while at most 500 tenants are below it. `headers` may have any name"
             f" but {_listed(FORBIDDEN_HEADERS)} and those that begin with {_listed(FORBIDDEN_BEGINNINGS)}; values are"
-            " printable ASCII."
+            f" printable ASCII. This also needs the permission `{endpoints.RECEIVE}`."
         ),
         query=TenantQuery, body=NewEndpoint, answers={201: NewEndpointBody}, idempotent_by_key=True,
         example=Example(
@@ -54,7 +54,10 @@ ENDPOINTS = (
     Route(
         method="PATCH", path=_ITEM, handler=endpoints.update_endpoint, permission=endpoints.UPDATE, tag=_TAG,
         summary="Change an endpoint",
-        description="What it gets changes exactly from the next event on; what it has yet to get stays.",
+        description=(
+            "What it gets changes exactly from the next event on; what it has yet to get stays. To give a `url` also"
+            f" needs the permission `{endpoints.RECEIVE}`."
+        ),
         query=TenantQuery, body=EndpointChange, answers={200: EndpointBody}, headers=("If-Match",),
         example=Example(body={"eventTypes": ["*"], "rate": None}),
     ),

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
+from msgspec import UNSET
 
 from heliograph.delivery import backlog
 from heliograph.delivery.signing import read_secret
@@ -39,6 +40,9 @@ from heliograph.times import print_optional_time
 CREATE, READ = "create endpoint.tenant", "read endpoint.tenant"
 UPDATE, DELETE = "update endpoint.tenant", "delete endpoint.tenant"
 
+RECEIVE = "read event.tenant"
+"""Needed besides to say where events go: whoever names that address can read there what it gets."""
+
 TRIES = 5
 """How often a change is begun again because tenants were added below the endpoint's own meanwhile."""
 
@@ -55,8 +59,8 @@ class EndpointsQuery(ListQuery, frozen=True, kw_only=True, rename="camel"):
 class NewSecret(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """Which key to replace, and for how many seconds the one before goes on to sign beside the new one.
 
-    `secret` is the new symmetric one, `whsec_` and base64 of 24 to 64 bytes; without it, one is made. The Ed25519 key
-    is always made.
+    `secret` is the new symmetric one, base64 of 24 to 64 bytes, with or without `whsec_` before it; else one is made.
+    The Ed25519 key is always made.
     """
 
     key: Literal["symmetric", "asymmetric"] = "symmetric"
@@ -156,6 +160,7 @@ async def list_endpoints(request: Request) -> Response:
 async def create_endpoint(request: Request) -> Response:
     """Add an endpoint and show its secret, once."""
     scope = await _scope(request, CREATE)
+    await _scope(request, RECEIVE)
     wish = read_wish(request, request.json(NewEndpoint))
 
     async def write(tenants: Sequence[int]) -> Response:
@@ -194,6 +199,8 @@ async def update_endpoint(request: Request) -> Response:
     uid, version = path_uid(request), wanted_version(request)
     services = request.services
     patch = read_patch(request, request.json(EndpointChange))
+    if patch.url is not UNSET:
+        await _scope(request, RECEIVE)
 
     async def write(tenants: Sequence[int]) -> Endpoint:
         step = partial(

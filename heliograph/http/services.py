@@ -127,11 +127,18 @@ class Services:
         return await future
 
     async def submit(self, submission: Submission) -> Answer:
-        """Put events into the next group and return its answer after the commit."""
+        """Put events into the next group and return its answer after the commit.
+
+        Raises:
+            TooLarge: when they would make more deliveries than one request may.
+        """
         future: asyncio.Future[Answer] = self._loop.create_future()
         weight = max(1, len(submission.events))
         self.store.append(submission.scope.tenant_id, submission, future, self._replies, weight)
-        return await future
+        answer = await future
+        if answer.refusal is not None:
+            raise answer.refusal
+        return answer
 
     async def known_caller(self, token_hash: bytes) -> KnownCaller:
         """Find out who holds a token, asking the database at most every few seconds."""

@@ -198,6 +198,20 @@ def test_new_receiver_does_not_wait_for_what_the_one_before_asked_for(room: Post
 # -- odd receivers --------------------------------------------------------------------------------------------------
 
 
+def test_headers_that_are_too_many_to_be_kept_are_kept_to_all_the_same(room: Postroom) -> None:
+    room.endpoint("a.example")
+    many = tuple((f"x-{number}", "y" * 4000) for number in range(6))
+    room.receivers.answers["a.example"] = Answer(503, headers=(*many, ("Retry-After", "120")))
+    room.publish()
+    worker = room.worker()
+    room.work(worker)
+    (attempt,) = room.attempts(room.deliveries()[0])
+    assert attempt.detail.response_headers == many[:2]
+    room.later(119)
+    room.work(worker)
+    assert len(room.receivers.requests) == 1
+
+
 @pytest.mark.parametrize("allowed", ["1", "2", "as you like"])
 def test_receiver_that_allows_less_than_a_claim_lasts_gets_everything_in_time(room: Postroom, allowed: str) -> None:
     room.endpoint("a.example", consent="required")

@@ -228,8 +228,10 @@ def test_endless_header_is_cut_off(post: Post, flood: bytes) -> None:
             cut.set()
 
     with Receiver(script) as receiver:
-        assert post.send(f"http://receiver.test:{receiver.port}/").outcome == "response_too_large"
+        found = post.send(f"http://receiver.test:{receiver.port}/")
         assert cut.wait(PATIENCE)
+    assert found.outcome == "response_too_large"
+    assert found.message == "The header of the answer is too large to be read."
 
 
 def test_switch_of_protocols_that_nobody_asked_for_is_no_answer(post: Post) -> None:

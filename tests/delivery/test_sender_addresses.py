@@ -195,6 +195,68 @@ def test_tenant_whose_names_are_slow_delays_no_other(make_post: MakePost) -> Non
     assert {post.next().outcome for _ in range(10)} == {"connect_refused"}
 
 
+def test_several_tenants_whose_names_are_slow_delay_no_other(make_post: MakePost) -> None:
+    held = Held()
+    post = make_post(resolver=Resolver(held))
+    for number in range(8):
+        tenant_uid = new_uid()
+        for name in "abcdef":
+            post.begin(f"http://slow{name}.tenant{number}.test:{unused_port()}/", tenant_uid=tenant_uid)
+    for _ in range(32):
+        assert held.begun.acquire(timeout=PATIENCE)
+    with Receiver() as receiver:
+        assert post.send(f"http://name.test:{receiver.port}/", tenant_uid=new_uid()).delivered
+    held.released.set()
+    assert {post.next().outcome for _ in range(48)} == {"connect_refused"}
+
+
+def test_threads_are_made_as_they_are_needed() -> None:
+    held = Held()
+    before = set(threading.enumerate())
+    resolver = Resolver(held, share=2)
+    answered = threading.Semaphore(0)
+
+    def ask(host: str, times: int = 1) -> None:
+        for number in range(times):
+            resolver.resolve(f"{host}{number}", TENANT, lambda _: answered.release())
+
+    def made() -> int:
+        return len(set(threading.enumerate()) - before)
+
+    assert made() == 0
+    for _ in range(5):
+        ask("name")
+        assert answered.acquire(timeout=PATIENCE)
+    assert made() == 1
+    ask("slow", 5)
+    for _ in range(2):
+        assert held.begun.acquire(timeout=PATIENCE)
+    assert made() == 2
+    held.released.set()
+    for _ in range(5):
+        assert answered.acquire(timeout=PATIENCE)
+    resolver.close()
+
+
+def test_system_without_another_thread_to_give_lets_names_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = Held()
+    resolver = Resolver(held)
+    answered = threading.Semaphore(0)
+    resolver.resolve("slow", TENANT, lambda _: answered.release())
+    assert held.begun.acquire(timeout=PATIENCE)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", _refuse)
+        resolver.resolve("name", TENANT, lambda _: answered.release())
+    held.released.set()
+    for _ in range(2):
+        assert answered.acquire(timeout=PATIENCE)
+    resolver.close()
+
+
+def _refuse(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 def test_requests_that_wait_for_the_same_name_share_the_answer(make_post: MakePost) -> None:
     held = Held()
     post = make_post(resolver=Resolver(held))

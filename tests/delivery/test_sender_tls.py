@@ -261,6 +261,7 @@ def test_header_that_is_too_large_ends_its_request_over_http_2(
     with Receiver(two([], padding=150), tls=context) as receiver:
         found = post.send(f"https://{NAME}:{receiver.port}/", ca=issuer.pem)
     assert found.outcome == "response_too_large"
+    assert found.message == "The header of the answer is too large to be read."
 
 
 def test_http_1_1_is_spoken_where_the_receiver_knows_no_other(

@@ -208,6 +208,7 @@ def test_secret_is_read_as_it_was_shown(secret: bytes) -> None:
     shown = secret_text(hmac_key(secret)).reveal()
     assert re.fullmatch(r"whsec_[A-Za-z0-9+/]+={0,2}", shown)
     assert read_secret(shown, "/secret") == secret
+    assert read_secret(shown.removeprefix("whsec_"), "/secret") == secret
 
 
 @pytest.mark.parametrize("size", [0, 1, 16, SHORTEST_SECRET - 1, LONGEST_SECRET + 1, 1000])
@@ -225,6 +226,7 @@ def test_secret_in_another_notation_is_refused_and_not_repeated(text: str) -> No
     with pytest.raises(Invalid) as refusal:
         read_secret(text, "/secret")
     assert [fault.rule for fault in refusal.value.faults] == ["base64"]
+    assert "with or without `whsec_`" in refusal.value.detail
     assert text.removeprefix("whsec_") not in str(refusal.value.faults)
 
 

@@ -143,13 +143,14 @@ Request = tuple[str, Any]
 class Case:
     """What a route needs, and a request that is answered `status` when it may be made.
 
-    `permission` is "" where any key will do, and None where no key is needed.
+    `permission` is "" where any key will do, and None where no key is needed; `besides` is needed as well.
     """
 
     permission: str | None
     request: Callable[[Ground], Request]
     status: int = 200
     of_company: bool = False
+    besides: tuple[str, ...] = ()
 
 
 def _public(path: str) -> Case:
@@ -338,7 +339,10 @@ TABLE: dict[tuple[str, str], Case] = {
     ),
     ("GET", "/v1/endpoints"): Case("read endpoint.tenant", lambda g: (g.at("/v1/endpoints"), None)),
     ("POST", "/v1/endpoints"): Case(
-        "create endpoint.tenant", lambda g: (g.at("/v1/endpoints"), {"url": "https://hooks.example.com/"}), 201
+        "create endpoint.tenant",
+        lambda g: (g.at("/v1/endpoints"), {"url": "https://hooks.example.com/"}),
+        201,
+        besides=("read event.tenant",),
     ),
     ("GET", "/v1/endpoints/{uid}"): Case(
         "read endpoint.tenant", lambda g: (g.at(f"/v1/endpoints/{g.endpoint()}"), None)
@@ -428,11 +432,12 @@ class Keys:
         self.child = api.key(ground.child, "owner") if ground.child else ""
         self.roles = {role: api.key(ground.tenant, role) for role in _ROLE_NAMES}
 
-    def only(self, permission: str) -> str:
-        """Return a key with one permission."""
-        if permission not in self._made:
-            self._made[permission] = self._ground.api.key(self._ground.tenant, permission)
-        return self._made[permission]
+    def only(self, *permissions: str) -> str:
+        """Return a key with these permissions, most often one."""
+        name = ", ".join(permissions)
+        if name not in self._made:
+            self._made[name] = self._ground.api.key(self._ground.tenant, *permissions)
+        return self._made[name]
 
     def all_but(self, permission: str) -> str:
         """Return a key with every permission but one."""
@@ -520,6 +525,7 @@ def test_route_answers_each_kind_of_key_as_the_table_says(
         return answer
 
     lacking = keys.all_but(case.permission) if case.permission else ""
+    all_but = {besides: keys.all_but(besides) for besides in case.besides}
     before = ground.api.head(ground.tenant)
     for name, headers in UNAUTHENTICATED.items():
         attempt(name, None, headers)
@@ -530,8 +536,11 @@ def test_route_answers_each_kind_of_key_as_the_table_says(
         assert "permission" not in beside.json()["detail"]
         refused = attempt("all but the permission", lacking)
         assert f"'{case.permission}'" in refused.json()["detail"]
+        for besides in case.besides:
+            refused = attempt(f"all but {besides}", all_but[besides])
+            assert f"'{besides}'" in refused.json()["detail"]
         assert ground.api.head(ground.tenant) == before, "a refused request left something behind"
-        attempt("only the permission", keys.only(case.permission))
+        attempt("only the permission", keys.only(case.permission, *case.besides))
     attempt("parent", keys.parent)
     for role, key in keys.roles.items():
         attempt(role, key)
@@ -544,10 +553,11 @@ def _expected(case: Case, unauthenticated: list[str]) -> Iterator[tuple[str, int
     if case.permission:
         yield "sibling", 404
         yield "all but the permission", 403
+        yield from ((f"all but {besides}", 403) for besides in case.besides)
         yield "only the permission", case.status
     yield "parent", case.status
     for role in _ROLE_NAMES:
-        allowed = not case.permission or role in ROLES_WITH[case.permission]
+        allowed = not case.permission or all(role in ROLES_WITH[name] for name in (case.permission, *case.besides))
         yield role, case.status if allowed else 403
 
 

@@ -520,6 +520,23 @@ def test_endpoint_that_is_not_there_is_not_found(owner_of: Owner) -> None:
     assert owner_of.api.get(f"{ENDPOINTS}/{NOBODY}/health", owner_of.key).status == 404
 
 
+def test_nobody_says_where_events_go_who_may_not_read_them(owner_of: Owner) -> None:
+    api, uid = owner_of.api, owner_of.endpoint()["uid"]
+    blind = api.key(owner_of.uid, "create endpoint.tenant", "update endpoint.tenant")
+    seeing = api.key(owner_of.uid, "update endpoint.tenant", "read event.tenant")
+    elsewhere = {"url": "https://elsewhere.example.com/"}
+    for refused in (
+        api.post(ENDPOINTS, blind, elsewhere),
+        api.post("/seam/webhooks/create", blind, elsewhere),
+        api.patch(f"{ENDPOINTS}/{uid}", blind, elsewhere),
+    ):
+        assert refused.status == 403
+        assert "'read event.tenant'" in refused.body.decode()
+    assert [one["url"] for one in api.get(ENDPOINTS, owner_of.key).json()["data"]] == [URL]
+    assert api.patch(f"{ENDPOINTS}/{uid}", blind, {"rate": 1}).status == 200
+    assert api.patch(f"{ENDPOINTS}/{uid}", seeing, elsewhere).status == 200
+
+
 def test_only_https_is_allowed_where_the_operator_demands_it(tmp_path: Path) -> None:
     api = Api(settings_for(StoreUrl(None, tmp_path), delivery_https="required"))
     api.start()

@@ -89,6 +89,20 @@ def test_batch_may_have_1000_events_and_no_more(door: Door, way: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
+def test_batch_that_would_make_too_many_deliveries_stores_nothing(
+    door: Door, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("heliograph.delivery.fanout.MOST_DELIVERIES", 1)
+    door.api.made("/v1/endpoints", {"url": "https://hooks.example.com/"}, door.key)
+    answer = door.post(way, written(way, [event(way, 1), event(way, 2)]))
+    assert answer.status == 413
+    assert answer.faults() == [("", "max-deliveries")]
+    assert "send fewer events at a time" in answer.json()["detail"]
+    assert door.events() == []
+    assert door.post(way, written(way, [event(way, 1)])).status == 201
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_empty_batch_stores_nothing(door: Door, way: str) -> None:
     before = door.api.head(door.tenant)
     for headers in ({}, {"idempotency_key": "empty"}):

@@ -18,7 +18,7 @@ from heliograph.endpoints import actions, kinds
 from heliograph.endpoints.model import Endpoint
 from heliograph.errors import Fault
 from heliograph.http.endpoint_bodies import EndpointChange, NewEndpoint
-from heliograph.http.endpoints import CREATE, DELETE, READ, UPDATE, on_all_logs, read_patch, read_wish
+from heliograph.http.endpoints import CREATE, DELETE, READ, RECEIVE, UPDATE, on_all_logs, read_patch, read_wish
 from heliograph.http.messages import Request, Response
 from heliograph.ids import Secret, as_uuid
 
@@ -91,6 +91,7 @@ def read_types(given: Sequence[str]) -> list[str]:
 async def create_webhook(request: Request) -> Response:
     """Add a webhook and show its secret, once."""
     scope = await scope_of(request, CREATE)
+    await scope_of(request, RECEIVE)
     given = read_parameters(request, CreateWebhook)
     services = request.services
     new = NewEndpoint(
