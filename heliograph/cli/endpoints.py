@@ -112,7 +112,7 @@ Schedule = Annotated[
 ]
 SecretFile = Annotated[
     Path | None,
-    typer.Option("--secret-file", metavar="FILE", help="The secret, whsec_..., from a file; else one is made."),
+    typer.Option("--secret-file", metavar="FILE", help="The secret, base64, from a file; else one is made."),
 ]
 Ca = Annotated[Path | None, typer.Option("--ca", metavar="FILE", help="PEM: who vouches for the receiver.")]
 Certificate = Annotated[
