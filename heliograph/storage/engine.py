@@ -35,6 +35,9 @@ class Transaction(Protocol):
     memory: dict[Any, Any]
     """What the process remembers between transactions of this engine; it is not undone with a transaction."""
 
+    inserted: int
+    """Rows that `insert` has written so far."""
+
     @property
     def dialect(self) -> Dialect:
         """Which of the two databases this is, for the few words in which they differ."""

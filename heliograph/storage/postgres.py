@@ -95,7 +95,7 @@ class PostgresConnection:
 class PostgresTransaction:
     """A transaction on PostgreSQL; see `heliograph.storage.engine.Transaction`."""
 
-    __slots__ = ("_connection", "_cursor", "effects", "memory", "now")
+    __slots__ = ("_connection", "_cursor", "effects", "inserted", "memory", "now")
     dialect: Literal["postgres"] = "postgres"
 
     def __init__(self, connection: psycopg.Connection[Row], now: int, memory: dict[Any, Any]) -> None:
@@ -103,6 +103,7 @@ class PostgresTransaction:
         self._cursor = connection.cursor(binary=True)
         self.memory = memory
         self.now = now
+        self.inserted = 0
         self.effects: list[Callable[[], None]] = []
 
     def all(self, sql: str, **values: Any) -> list[Row]:
@@ -122,6 +123,7 @@ class PostgresTransaction:
         if rows:
             columns = [list(column) for column in zip(*rows, strict=True)]
             self._cursor.execute(_insert_text(table.name, tuple(table.columns.items())), columns)
+            self.inserted += len(rows)
 
     def run_many(self, sql: str, rows: Sequence[dict[str, Any]]) -> list[Row]:
         """Run a statement for each of the rows, all sent at once (libpq's pipeline mode)."""

@@ -103,13 +103,14 @@ class SqliteConnection:
 class SqliteTransaction:
     """A transaction on SQLite; see `heliograph.storage.engine.Transaction`."""
 
-    __slots__ = ("_connection", "effects", "memory", "now")
+    __slots__ = ("_connection", "effects", "inserted", "memory", "now")
     dialect: Literal["sqlite"] = "sqlite"
 
     def __init__(self, connection: apsw.Connection, now: int, memory: dict[Any, Any]) -> None:
         self._connection = connection
         self.now = now
         self.memory = memory
+        self.inserted = 0
         self.effects: list[Callable[[], None]] = []
 
     def all(self, sql: str, **values: Any) -> list[Row]:
@@ -129,6 +130,7 @@ class SqliteTransaction:
     def insert(self, table: Table, rows: Sequence[Row]) -> None:
         """Insert row by row with one prepared statement, which beats one long VALUES list (measured)."""
         self._connection.executemany(_insert_text(table.name, tuple(table.columns)), rows)
+        self.inserted += len(rows)
 
     def run_many(self, sql: str, rows: Sequence[dict[str, Any]]) -> list[Row]:
         """Run a statement for each of the rows, prepared once."""

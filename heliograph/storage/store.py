@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 LARGEST_GROUP = 4000
 """Rows and functions per commit; more wait for the next group, which bounds the time of one commit."""
 
+MOST_ROWS = 20_000
+"""Rows that a commit is to insert, going by what items of the same tenant came to before: an event may make many."""
+
 TRIES = 5
 """How often a group is run again after a deadlock or serialization failure."""
 
@@ -100,6 +103,8 @@ class Store:
         self._ready: deque[Hashable] = deque()
         self._busy: set[Hashable] = set()
         self._waiting = 0
+        self._rows: dict[int, float] = {}
+        """For each tenant whose items make more rows than usual: how many for each unit of their weight."""
         self._closing = False
         self._writers = [
             threading.Thread(target=self._write_forever, name=f"writer-{number}", daemon=True)
@@ -116,7 +121,7 @@ class Store:
         return self._waiting
 
     def append(self, tenant_id: int, item: Any, waiter: Any, replies: Replies, weight: int = 1) -> None:
-        """Queue an append item: already validated, unable to fail alone; `weight` is how many rows it holds.
+        """Queue an append item: already validated, unable to fail alone; `weight` is how many events it holds.
 
         Raises:
             Unavailable: when the queue is full or the store is closing; nothing was queued.
@@ -190,9 +195,12 @@ class Store:
             queue = self._lanes[lane]
             group: list[_Work] = []
             weight = 0
-            while queue and weight < LARGEST_GROUP:
-                group.append(queue.popleft())
-                weight += group[-1].weight
+            rows = 0.0
+            while queue and weight < LARGEST_GROUP and rows < MOST_ROWS:
+                work = queue.popleft()
+                group.append(work)
+                weight += work.weight
+                rows += work.weight * self._rows.get(work.tenant_id, 1.0)
             if not queue:
                 del self._lanes[lane]
             self._busy.add(lane)
@@ -249,10 +257,18 @@ class Store:
             self._lock_tenants(tx, sorted(touched))
         settled: list[tuple[_Work, bool, Any]] = []
         for tenant_id, works in appends.items():
+            before = tx.inserted
             results = self._append(tx, tenant_id, [work.item for work in works])
+            self._note_rows(tenant_id, (tx.inserted - before) / sum(work.weight for work in works))
             settled.extend((work, True, result) for work, result in zip(works, results, strict=True))
         settled.extend(self._call(tx, work) for work in functions)
         return settled
+
+    def _note_rows(self, tenant_id: int, rows: float) -> None:
+        if rows > MOST_ROWS / LARGEST_GROUP:
+            self._rows[tenant_id] = rows
+        else:
+            self._rows.pop(tenant_id, None)
 
     def _call(self, tx: Transaction, work: _Work) -> tuple[_Work, bool, Any]:
         assert work.function is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from heliograph.errors import TooLarge
 from heliograph.eventlog.model import EventDraft
 from heliograph.publish import Answer, Identity, Preparer, Repeated, Submission, ingest
 from heliograph.tenancy.access import SYSTEM
-from tests.conformance.stores import whole_log
+from tests.conformance.stores import PATIENCE, Gate, Waiters, whole_log
 from tests.conformance.test_endpoints import Tree
 
 if TYPE_CHECKING:
@@ -131,3 +132,31 @@ def test_set_of_endpoints_is_that_of_the_moment(crowd: Crowd) -> None:
     assert crowd.ingest(crowd.sent("door.a", "door.b"))[0].refusal is None
     crowd.create(crowd.above)
     assert _is_refused(crowd.ingest(crowd.sent("door.a", "door.b"))[0])
+
+
+def test_tenant_whose_events_make_many_rows_gets_more_and_smaller_groups(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(5):
+        crowd.create(crowd.here)
+    waiters, tenant_id = Waiters(), crowd.here.tenant_id
+
+    def send() -> Future[Answer]:
+        future: Future[Answer] = Future()
+        crowd.store.append(tenant_id, crowd.sent("door.a"), future, waiters)
+        return future
+
+    groups = []
+    for most_rows in (20_000, 40):
+        monkeypatch.setattr("heliograph.storage.store.MOST_ROWS", most_rows)
+        assert send().result(PATIENCE).refusal is None
+        gate = Gate(crowd.store, waiters, [tenant_id])
+        before = crowd.store.groups_committed
+        sent = [send() for _ in range(20)]
+        gate.open()
+        assert all(future.result(PATIENCE).refusal is None for future in sent)
+        groups.append(crowd.store.groups_committed - before)
+    # The first is that of the gate. Each event is a few rows of its own, and eight deliveries.
+    assert groups[0] == 2
+    assert groups[1] >= 5
+    assert crowd.stored()[1] == 42 * 8
