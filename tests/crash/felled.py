@@ -13,10 +13,9 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest import mock
 
-from heliograph import publish
 from heliograph.cli.main import main
 from heliograph.clock import MICROSECONDS
-from heliograph.delivery import actions, channels, settling, store, turn, worker
+from heliograph.delivery import actions, channels, fanout, settling, store, turn, worker
 from heliograph.delivery.due import store as due
 from heliograph.endpoints import faring
 
@@ -40,7 +39,7 @@ class Step(NamedTuple):
 
 
 STEPS: dict[str, Step] = {
-    "fanned out and not committed": Step(publish, "fan_out"),
+    "fanned out and not committed": Step(fanout, "fan_out"),
     "claimed and not committed": Step(store, "claim"),
     "claimed and not sent": Step(worker, "jobs_of"),
     "sent and answered": Step(worker, "ended"),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tests.whole_log import Record
 
 FELLED = (sys.executable, "-m", "tests.crash.felled")
-RANDOM_ROUNDS = 50
+RANDOM_ROUNDS = 100
 ROUNDS = [*STEPS, *[None] * RANDOM_ROUNDS]
 """The steps to die in; None is a kill from outside at any moment."""
 
