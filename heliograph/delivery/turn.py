@@ -24,6 +24,9 @@ LEASE = 30 * MICROSECONDS
 MOST_CLAIMS = 1000
 """Deliveries that one turn claims, so that no transaction is long and no tenant keeps the others waiting."""
 
+TOGETHER = 20
+"""Deliveries of one endpoint that are claimed together where many wait: they lie together on disk."""
+
 RECHECK = MICROSECONDS
 """When to look again for room, should nothing of the tenant that ends give occasion to."""
 
@@ -155,20 +158,26 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
         return held | {one.job.channel.endpoint.uid: one.at + RECHECK for one in gone}
 
     def _claim_due(self, tx: Transaction, scope: Scope, done: Done, ready: list[tuple[Prospect, Offer]]) -> None:
-        """Claim as evenly as the limit allows of the endpoints that have room."""
+        """Claim of the endpoints in turn as much as they have room for, those first that have waited longest."""
         done.claim = secrets.token_bytes(CLAIM_BYTES)
-        each = max(1, self.limit // len(ready))
-        plain = [
-            (one.endpoint_uid, min(offer.room, each), tx.now + offer.lease)
-            for one, offer in ready
-            if not offer.in_order
-        ]
-        claimed = store.claim(tx, scope, plain, done.claim) if plain else []
-        for one, offer in ready:
-            if offer.in_order:
-                wanted = min(offer.room, each)
-                claimed += store.claim_in_order(
-                    tx, scope, one.endpoint_uid, wanted, tx.now + offer.lease, done.claim
-                )  # fmt: skip
         until = {one.endpoint_uid: tx.now + offer.lease for one, offer in ready}
-        done.claims = [(one, until[one.endpoint_uid]) for one in claimed]
+        left = self.limit
+        while ready and left > 0:
+            some = ready[: max(1, left // TOGETHER)]
+            ready = ready[len(some) :]
+            claimed = self._claim_of(tx, scope, done.claim, some, max(1, left // len(some)))
+            done.claims += [(one, until[one.endpoint_uid]) for one in claimed]
+            left -= len(claimed)
+
+    def _claim_of(
+        self, tx: Transaction, scope: Scope, token: bytes, some: Sequence[tuple[Prospect, Offer]], each: int
+    ) -> list[Claimed]:
+        plain = [
+            (one.endpoint_uid, min(offer.room, each), tx.now + offer.lease) for one, offer in some if not offer.in_order
+        ]
+        claimed = store.claim(tx, scope, plain, token) if plain else []
+        for one, offer in some:
+            if offer.in_order:
+                until = tx.now + offer.lease
+                claimed += store.claim_in_order(tx, scope, one.endpoint_uid, min(offer.room, each), until, token)
+        return claimed
