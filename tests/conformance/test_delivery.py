@@ -310,10 +310,11 @@ def test_events_of_one_entity_go_one_after_the_other(room: Postroom) -> None:
     assert set(room.states()) == {"delivered"}
 
 
-def test_entity_whose_first_event_fails_blocks_nobody_else(room: Postroom) -> None:
+def _let_first_fail(room: Postroom, count: int) -> list[str]:
+    """Let the first of so many events about one door fail once, see that another door's pass it by; return the many."""
     room.endpoint("a.example", ordering="entity", retry_schedule=(0, 60, 60))
     room.receivers.answers["a.example"] = Answer(500)
-    blocked = room.publish(2, target_type="Door", target_id="1")
+    blocked = room.publish(count, target_type="Door", target_id="1")
     worker = room.worker()
     room.work(worker)
     room.receivers.answers["a.example"] = OK
@@ -322,24 +323,19 @@ def test_entity_whose_first_event_fails_blocks_nobody_else(room: Postroom) -> No
     assert room.receivers.events_at("a.example") == [blocked[0], *free]
     room.later(72)
     room.work(worker)
-    assert room.receivers.events_at("a.example") == [blocked[0], *free, *blocked]
+    return blocked
+
+
+def test_entity_whose_first_event_fails_blocks_nobody_else(room: Postroom) -> None:
+    blocked = _let_first_fail(room, 2)
+    assert room.receivers.events_at("a.example")[3:] == blocked
 
 
 def test_many_events_behind_one_that_fails_are_neither_in_the_way_nor_forgotten(
     room: Postroom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("heliograph.delivery.store.LOOKED_AT", 1)
-    room.endpoint("a.example", ordering="entity", retry_schedule=(0, 60, 60))
-    room.receivers.answers["a.example"] = Answer(500)
-    blocked = room.publish(20, target_type="Door", target_id="1")
-    worker = room.worker()
-    room.work(worker)
-    room.receivers.answers["a.example"] = OK
-    free = room.publish(2, target_type="Door", target_id="2")
-    room.work(worker)
-    assert room.receivers.events_at("a.example") == [blocked[0], *free]
-    room.later(72)
-    room.work(worker)
+    blocked = _let_first_fail(room, 20)
     assert room.receivers.events_at("a.example")[3:] == blocked
 
 

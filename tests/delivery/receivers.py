@@ -104,6 +104,7 @@ class Receiver:
         address: tuple[str, int] = ("127.0.0.1", 0),
     ) -> None:
         self.requests: list[bytes] = []
+        self._came = threading.Condition()
         self.connections = 0
         self._script = script or self.answering(NO_CONTENT)
         self._tls = tls
@@ -119,10 +120,21 @@ class Receiver:
 
         def script(connection: Connection) -> None:
             while request := connection.read_request():
-                self.requests.append(request)
+                self.take(request)
                 connection.send(answer)
 
         return script
+
+    def take(self, request: bytes) -> None:
+        """Keep a request, and tell those who wait for it."""
+        with self._came:
+            self.requests.append(request)
+            self._came.notify_all()
+
+    def wait(self, done: Callable[[], bool], patience: float = PATIENCE) -> bool:
+        """Wait until something is so, looking whenever a request comes; tell whether it came to be."""
+        with self._came:
+            return self._came.wait_for(done, patience)
 
     def reply(self, answer: bytes) -> None:
         """Give every request on connections from now on this answer."""

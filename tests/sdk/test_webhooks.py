@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.conftest import StoreUrl
-from tests.delivery.receivers import PATIENCE, Receiver
+from tests.delivery.receivers import Receiver
 from tests.server import Server
 from tests.webhooks.conftest import verify_with as verify_with
 from tests.webhooks.scene import Capture, path_of, read_request
@@ -58,11 +57,12 @@ def live_through(site: Site, sdk: Sdk) -> None:
 
 def received(receiver: Receiver, path: str, number: int) -> list[bytes]:
     """Wait until that many requests came to a path, and return them."""
-    deadline = time.monotonic() + PATIENCE
-    while len(found := [one for one in receiver.requests if path_of(one) == path]) < number:
-        assert time.monotonic() < deadline, found
-        time.sleep(0.01)
-    return found
+
+    def found() -> list[bytes]:
+        return [one for one in receiver.requests if path_of(one) == path]
+
+    assert receiver.wait(lambda: len(found()) >= number), found()
+    return found()
 
 
 def test_webhook_is_created_listed_changed_and_deleted(sdk: Sdk, receiver: Receiver) -> None:

@@ -9,15 +9,12 @@ import json
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tests.delivery.receivers import NO_CONTENT, Connection, Receiver, answer, header_lines
 from tests.sdk.site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.server import Server
 
 FAMILIES = ("webhook", "svix", "both", "sos")
@@ -85,7 +82,8 @@ class Scene:
         for name, situation in SITUATIONS.items():
             self._prepare(Site(self.server), name, situation)
         self._resend()
-        self._wait(lambda: self._got() >= self._expected)
+        came = self._receiver.wait(lambda: self._got() >= self._expected, PATIENCE_SECONDS)
+        assert came, self._expected - self._got()
         self.requests = list(self._receiver.requests)
         for request in self.requests:
             capture = self._read(request)
@@ -119,13 +117,16 @@ class Scene:
             urls = {one["uid"]: one["url"] for one in self._sent("GET", "/v1/endpoints", tenant=tenant["uid"])["data"]}
             if not any("/resent/" in url for url in urls.values()):
                 continue
-            self._wait(partial(self._has_settled, listed, len(TYPES) * len(FAMILIES)))
+            self._wait_until_settled(listed, len(TYPES) * len(FAMILIES))
             for delivery in self._sent("GET", listed)["data"]:
                 self._sent("POST", f"/v1/deliveries/{delivery['id']}/resend", {})
 
-    def _has_settled(self, listed: str, number: int) -> bool:
-        settled = [one for one in self._sent("GET", listed)["data"] if one["state"] == "delivered"]
-        return len(settled) == number
+    def _wait_until_settled(self, listed: str, number: int) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        # Nothing tells a client that a delivery was settled, which is after the receiver's answer.
+        while sum(one["state"] == "delivered" for one in self._sent("GET", listed)["data"]) < number:
+            assert time.monotonic() < deadline, self._expected - self._got()
+            time.sleep(0.01)
 
     def _read(self, request: bytes) -> Capture:
         path = path_of(request)
@@ -136,12 +137,6 @@ class Scene:
 
     def _got(self) -> Counter[str]:
         return Counter(map(path_of, self._receiver.requests))
-
-    def _wait(self, done: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not done():
-            assert time.monotonic() < deadline, self._expected - self._got()
-            time.sleep(0.01)
 
     def _sent(self, method: str, path: str, body: Any = None, tenant: str | None = None) -> Any:
         headers = {"content-type": "application/json"} if isinstance(body, bytes) else None
@@ -160,7 +155,7 @@ class Reluctant(Receiver):
     def _play(self, connection: Connection) -> None:
         while request := connection.read_request():
             before = [one for one in self.requests if path_of(one) == path_of(request) and _body(one) == _body(request)]
-            self.requests.append(request)
+            self.take(request)
             failing = path_of(request).startswith("/retry/") and not before
             connection.send(answer("500 Internal Server Error") if failing else NO_CONTENT)
 
