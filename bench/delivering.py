@@ -21,6 +21,7 @@ CONCURRENCY = 100
 TIMEOUT = 30
 _POLL_SECONDS = 0.1
 _START_SECONDS = 30.0
+_LATEST_SECONDS = 60
 _LEAST_SHARE = 0.95
 """How much of the backlog is measured: the very end is not as busy."""
 
@@ -49,13 +50,26 @@ def receiving(core: int | None = CLIENT_CORE) -> Iterator[Receiver]:
         process.wait()
 
 
-def add_endpoints(server: Server, receiver: Receiver, count: int) -> None:
-    """Add endpoints: a single one gets everything, each of several gets one event type."""
+def add_endpoints(server: Server, receiver: Receiver, count: int) -> list[str]:
+    """Add endpoints, and return their uids: a single one gets everything, each of several gets one event type."""
+    uids = []
     for number in range(count):
         types = ["*"] if count == 1 else [bodies.TYPES[number % len(bodies.TYPES)]]
         concurrency = CONCURRENCY if count == 1 else 10
         url = f"http://127.0.0.1:{receiver.port}/good/{number}"
-        server.post("/v1/endpoints", {"url": url, "eventTypes": types, "concurrency": concurrency})
+        made = server.post("/v1/endpoints", {"url": url, "eventTypes": types, "concurrency": concurrency})
+        uids.append(made["uid"])
+    return uids
+
+
+def wait_until_delivered(server: Server, uids: list[str]) -> None:
+    """Wait until nothing is left to be delivered to these endpoints, so that what came late counts, too."""
+    limit = time.perf_counter() + _LATEST_SECONDS
+    for uid in uids:
+        while server.get(f"/v1/endpoints/{uid}/health")["backlog"]:
+            if time.perf_counter() > limit:
+                raise SystemExit(f"Not everything was delivered within {_LATEST_SECONDS} s.")
+            time.sleep(_POLL_SECONDS)
 
 
 def add_bad_endpoints(server: Server, receiver: Receiver) -> None:

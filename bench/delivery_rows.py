@@ -51,10 +51,10 @@ def latency(bench: Bench) -> None:
         delivering.receiving() as receiver,
         servers.heliograph(bench.sub_folder("latency"), settings=delivering.ALLOW_LOOPBACK) as server,
     ):
-        delivering.add_endpoints(server, receiver, 1)
+        uids = delivering.add_endpoints(server, receiver, 1)
         with importing.events_meanwhile(server, PUBLISHED_PER_SECOND, stamped=True) as pacer:
             time.sleep(bench.seconds)
-        time.sleep(1)
+        delivering.wait_until_delivered(server, uids)
     heard = receiver.heard
     title = f"10. From publishing to receiving, SQLite, {PUBLISHED_PER_SECOND:,} events/s to one endpoint"
     received = Paced(heard.stamped, 0, heard.p50, heard.p99, heard.worst)
@@ -70,12 +70,12 @@ def isolation(bench: Bench) -> None:
             delivering.receiving() as bad_receiver,
             servers.heliograph(bench.sub_folder(f"isolation-{good}"), settings=delivering.ALLOW_LOOPBACK) as server,
         ):
-            delivering.add_endpoints(server, receiver, good)
+            uids = delivering.add_endpoints(server, receiver, good)
             if good < ENDPOINTS:
                 delivering.add_bad_endpoints(server, bad_receiver)
             with importing.events_meanwhile(server, stamped=True):
                 time.sleep(max(45.0, 2 * bench.seconds))  # so that time-outs are over while it lasts
-            time.sleep(1)
+            delivering.wait_until_delivered(server, uids)
         heard = receiver.heard
         results[name] = Paced(heard.stamped, 0, heard.p50, heard.p99, heard.worst)
     rate = importing.EVENTS_PER_SECOND
